@@ -1,0 +1,75 @@
+"""Precision, recall, density and coverage of the k-nearest-neighbour manifold."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from genmed_jax.metrics.neighbours import neighbourhoods, Neighbourhoods
+
+
+class PRDC(NamedTuple):
+  """Per-image scores, whose means are the four metrics.
+
+  Attributes:
+    precision: ``[m]``, 1 where a generated image lies in some real ball.
+    recall: ``[n]``, 1 where a real image lies in some generated ball.
+    density: ``[m]``, real balls holding a generated image, over k.
+    coverage: ``[n]``, 1 where a real ball holds some generated image.
+  """
+
+  precision: np.ndarray
+  recall: np.ndarray
+  density: np.ndarray
+  coverage: np.ndarray
+
+
+def prdc(
+  x,
+  y,
+  *,
+  k: int = 5,
+  mask_x=None,
+  mask_y=None,
+  found: Neighbourhoods | None = None,
+) -> PRDC:
+  r"""Precision, recall, density and coverage, image by image.
+
+  With :math:`B_k(p)` the open ball around ``p`` that reaches to the k-th
+  neighbour of ``p`` in its own set,
+
+  .. math::
+    P_j = [\exists i: y_j \in B_k(x_i)] \quad
+    R_i = [\exists j: x_i \in B_k(y_j)] \quad
+    D_j = \tfrac1k \sum_i [y_j \in B_k(x_i)] \quad
+    C_i = [\exists j: y_j \in B_k(x_i)].
+
+  Membership is strict, ``<``, as in the prdc package; a point on the surface
+  (an exact copy of the k-th neighbour) is outside.
+
+  Args:
+    x: Real features, ``[n, d]``.
+    y: Generated features, ``[m, d]``.
+    k: Neighbours that set the radius.
+    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
+    mask_y: ``[m]``.
+    found: ``neighbourhoods(x, y, k=k)``, where it is already there.
+
+  Returns:
+    :class:`PRDC`; means are in [0, 1], density's in [0, inf); higher is better. All four depend on n and m: compare at equal
+    sizes.
+
+  Raises:
+    ValueError: if the widths differ or a set has no more than ``k`` images.
+
+  References:
+    Kynkäänniemi et al., 2019, eqs. 1-2; Naeem et al., 2020, eqs. 3 and 5.
+  """
+  if found is None:
+    found = neighbourhoods(x, y, k=k, mask_x=mask_x, mask_y=mask_y)
+  real, generated = found.real, found.generated
+  return PRDC(
+    precision=(generated.held_by > 0).astype(np.float64),
+    recall=(real.held_by > 0).astype(np.float64),
+    density=generated.held_by / found.k,
+    coverage=(real.nearest < real.radius).astype(np.float64),
+  )

@@ -1,0 +1,48 @@
+"""Does the generator copy its training images?"""
+
+import numpy as np
+
+from genmed_jax.metrics.neighbours import neighbourhoods, Neighbourhoods
+
+
+def authenticity(
+  train,
+  y,
+  *,
+  mask_train=None,
+  mask_y=None,
+  found: Neighbourhoods | None = None,
+) -> np.ndarray:
+  r"""Which generated images are authentic, not copies of a training image.
+
+  A generated image is authentic if it is further from its nearest training
+  image than that image is from its own nearest training neighbour:
+
+  .. math::
+    A_j = [\,\|y_j - t_{i}\| > \min_{l \ne i} \|t_i - t_l\|\,], \quad
+    i = \arg\min_i \|y_j - t_i\|.
+
+  AuthPct is 100 times the mean. An exact copy is never authentic, nor is
+  anything near a training image that stands alone.
+
+  Args:
+    train: Features of the training images, ``[n, d]``.
+    y: Generated features, ``[m, d]``.
+    mask_train: ``[n]``, nonzero for rows that count; all rows if None.
+    mask_y: ``[m]``.
+    found: ``neighbourhoods(train, y, k=...)`` for any k, where it is there.
+
+  Returns:
+    ``[m]`` bool; higher is better. Meaningful only against the images the
+    generator was trained on.
+
+  Raises:
+    ValueError: if the widths differ or a set has fewer than two images.
+
+  References:
+    Alaa et al., 2022, section 3.3.
+  """
+  if found is None:
+    found = neighbourhoods(train, y, k=1, mask_x=mask_train, mask_y=mask_y)
+  own = found.real.nearest_own[found.generated.nearest_index]
+  return found.generated.nearest > own
