@@ -79,6 +79,18 @@ def to_mesh(mesh: Mesh, local: np.ndarray) -> jax.Array:
   )
 
 
+def local_rows(x: jax.Array) -> np.ndarray:
+  """The rows of ``x`` that lie on this process's devices, in order."""
+  shards = sorted(x.addressable_shards, key=lambda s: s.index[0].start or 0)
+  return np.concatenate([np.asarray(shard.data) for shard in shards])
+
+
+def default_batch_size(mesh: Mesh) -> int:
+  """Images in a step of a network: what fits a CPU's cache, or fills a GPU."""
+  per_device = 8 if mesh.devices.flat[0].platform == 'cpu' else 128
+  return per_device * mesh.devices.size
+
+
 def replicate(mesh: Mesh, tree):
   """Copies a pytree of host arrays to every device."""
   return jax.device_put(tree, NamedSharding(mesh, REPLICATED))
@@ -117,6 +129,12 @@ def to_host(x: jax.Array) -> np.ndarray:
   if x.is_fully_addressable or x.is_fully_replicated:
     return np.asarray(x)
   return multihost_utils.process_allgather(x, tiled=True)
+
+
+def gather(mesh: Mesh, local: np.ndarray) -> np.ndarray:
+  """The rows of every process, in process order, on every process."""
+  rows = shard_rows(mesh, local)
+  return to_host(rows.values)[to_host(rows.mask)]
 
 
 @functools.cache

@@ -84,11 +84,7 @@ def fold_pairs(
 
   Returns:
     ``(row_state, column_state)`` after the last tile.
-
-  Raises:
-    ValueError: if the feature widths differ.
   """
-  check_widths(x, y)
   return _fold_pairs(
     (x, row_info),
     (y, column_info),
@@ -101,8 +97,17 @@ def fold_pairs(
   )
 
 
-def check_widths(x: Rows, y: Rows) -> None:
-  """Raises ``ValueError`` unless both are ``[n, d]`` of one width ``d``."""
+class TooFewImages(ValueError):
+  """A set is too small for a statistic to be defined."""
+
+
+def check_features(x: Rows, y: Rows, *, at_least: int = 2) -> None:
+  """Raises unless both are ``[n, d]`` of one width and enough rows count.
+
+  Raises:
+    ValueError: if a set is not a matrix or the widths differ.
+    TooFewImages: if fewer than ``at_least`` rows of a set count.
+  """
   for rows in (x, y):
     if rows.values.ndim != 2:
       raise ValueError(f'features must be [n, d], not {rows.values.shape}')
@@ -111,6 +116,11 @@ def check_widths(x: Rows, y: Rows) -> None:
       'feature widths differ: '
       f'{x.values.shape[1]} (real) and {y.values.shape[1]} (generated)'
     )
+  for name, rows in (('real', x), ('generated', y)):
+    if (count := int(rows.mask.sum())) < at_least:
+      raise TooFewImages(
+        f'needs at least {at_least} {name} images, got {count}'
+      )
 
 
 @functools.partial(jax.jit, static_argnames=('update', 'mesh', 'tile'))

@@ -11,7 +11,7 @@ import scipy.linalg
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import as_rows, Rows, to_host
-from genmed_jax.metrics.folds import check_widths, TILE
+from genmed_jax.metrics.folds import check_features, TILE
 from genmed_jax.metrics.moments import moments, row_mean
 
 
@@ -78,8 +78,8 @@ def frechet_distance(
   """
   with jax.enable_x64(True):
     x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_widths(x, y)
-    fit_x, fit_y = _fit(x, 'real'), _fit(y, 'generated')
+    check_features(x, y)
+    fit_x, fit_y = _fit(x), _fit(y)
     cross = fit_x.factor.T @ fit_y.factor
     difference = fit_x.mean - fit_y.mean
     value = (
@@ -100,10 +100,8 @@ def frechet_distance(
     return FrechetDistance(float(value), float(np.sqrt(variance)))
 
 
-def _fit(x: Rows, name: str) -> _Gaussian:
+def _fit(x: Rows) -> _Gaussian:
   count = int(x.mask.sum())
-  if count < 2:
-    raise ValueError(f'needs at least two {name} images, got {count}')
   if count < x.values.shape[1]:
     mean = to_host(row_mean(x)[1])
     centred = to_host(x.values)[to_host(x.mask)].astype(np.float64) - mean

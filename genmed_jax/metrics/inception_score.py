@@ -8,7 +8,7 @@ import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import as_rows, to_host
-from genmed_jax.metrics.folds import fold_rows
+from genmed_jax.metrics.folds import fold_rows, TooFewImages
 
 
 class InceptionScore(NamedTuple):
@@ -45,7 +45,7 @@ def inception_score(
     0, as the field reports it) made unbiased, over sqrt(splits).
 
   Raises:
-    ValueError: if there are fewer images than splits.
+    ValueError: if there are fewer than two splits, or fewer images.
 
   References:
     Salimans et al., 2016, section 4.
@@ -54,8 +54,10 @@ def inception_score(
     x = as_rows(logits, mask)
     mask = to_host(x.mask)
     count = int(mask.sum())
+    if splits < 2:
+      raise ValueError(f'splits must be at least 2, not {splits}')
     if count < splits:
-      raise ValueError(f'{splits} splits need as many images, got {count}')
+      raise TooFewImages(f'{splits} splits need as many images, got {count}')
     bounds = np.arange(splits + 1) * count // splits
     shuffled = np.random.RandomState(seed).permutation(count)
     split = np.empty(count, np.int64)
@@ -73,7 +75,7 @@ def inception_score(
     marginal * np.log(positive), axis=1
   )
   scores = np.exp(information)
-  error = np.std(scores, ddof=1) / np.sqrt(splits) if splits > 1 else np.nan
+  error = np.std(scores, ddof=1) / np.sqrt(splits)
   return InceptionScore(
     float(scores.mean()), float(error), float(scores.std())
   )

@@ -23,15 +23,7 @@ class PRDC(NamedTuple):
   coverage: np.ndarray
 
 
-def prdc(
-  x,
-  y,
-  *,
-  k: int = 5,
-  mask_x=None,
-  mask_y=None,
-  found: Neighbourhoods | None = None,
-) -> PRDC:
+def prdc(x, y, *, k: int = 5, mask_x=None, mask_y=None) -> PRDC:
   r"""Precision, recall, density and coverage, image by image.
 
   With :math:`B_k(p)` the open ball around ``p`` that reaches to the k-th
@@ -52,7 +44,6 @@ def prdc(
     k: Neighbours that set the radius.
     mask_x: ``[n]``, nonzero for rows that count; all rows if None.
     mask_y: ``[m]``.
-    found: ``neighbourhoods(x, y, k=k)``, where it is already there.
 
   Returns:
     :class:`PRDC`; means are in [0, 1], density's in [0, inf); higher is better. All four depend on n and m: compare at equal
@@ -64,8 +55,11 @@ def prdc(
   References:
     Kynkäänniemi et al., 2019, eqs. 1-2; Naeem et al., 2020, eqs. 3 and 5.
   """
-  if found is None:
-    found = neighbourhoods(x, y, k=k, mask_x=mask_x, mask_y=mask_y)
+  return prdc_of(neighbourhoods(x, y, k=k, mask_x=mask_x, mask_y=mask_y))
+
+
+def prdc_of(found: Neighbourhoods) -> PRDC:
+  """:func:`prdc` of neighbourhoods that are already there."""
   real, generated = found.real, found.generated
   return PRDC(
     precision=(generated.held_by > 0).astype(np.float64),

@@ -5,14 +5,7 @@ import numpy as np
 from genmed_jax.metrics.neighbours import neighbourhoods, Neighbourhoods
 
 
-def authenticity(
-  train,
-  y,
-  *,
-  mask_train=None,
-  mask_y=None,
-  found: Neighbourhoods | None = None,
-) -> np.ndarray:
+def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:
   r"""Which generated images are authentic, not copies of a training image.
 
   A generated image is authentic if it is further from its nearest training
@@ -30,7 +23,6 @@ def authenticity(
     y: Generated features, ``[m, d]``.
     mask_train: ``[n]``, nonzero for rows that count; all rows if None.
     mask_y: ``[m]``.
-    found: ``neighbourhoods(train, y, k=...)`` for any k, where it is there.
 
   Returns:
     ``[m]`` bool; higher is better. Meaningful only against the images the
@@ -42,7 +34,12 @@ def authenticity(
   References:
     Alaa et al., 2022, section 3.3.
   """
-  if found is None:
-    found = neighbourhoods(train, y, k=1, mask_x=mask_train, mask_y=mask_y)
+  return authenticity_of(
+    neighbourhoods(train, y, k=1, mask_x=mask_train, mask_y=mask_y)
+  )
+
+
+def authenticity_of(found: Neighbourhoods) -> np.ndarray:
+  """:func:`authenticity` of neighbourhoods, of any k, already there."""
   own = found.real.nearest_own[found.generated.nearest_index]
   return found.generated.nearest > own

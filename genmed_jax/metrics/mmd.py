@@ -9,7 +9,7 @@ import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import as_rows, Rows, to_host
-from genmed_jax.metrics.folds import check_widths, fold_pairs
+from genmed_jax.metrics.folds import check_features, fold_pairs
 
 DEGREE = 3
 OFFSET = 1.0
@@ -143,10 +143,7 @@ def kid(
 
 def _checked(x, y, mask_x, mask_y) -> tuple[Rows, Rows]:
   x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-  check_widths(x, y)
-  for name, rows in (('real', x), ('generated', y)):
-    if (count := int(rows.mask.sum())) < 2:
-      raise ValueError(f'needs at least two {name} images, got {count}')
+  check_features(x, y)
   return x, y
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.mesh import as_rows, Rows, to_host
-from genmed_jax.metrics.folds import fold_pairs
+from genmed_jax.metrics.folds import check_features, fold_pairs
 
 # The product form errs by a few ulp of ‖x‖² + ‖y‖²; measured at d = 2048, the
 # worst pair of a million is 4 ulp off.
@@ -65,15 +65,12 @@ def neighbourhoods(
     distances in float64. Memory is that of the inputs and ``O(n + m)``.
 
   Raises:
-    ValueError: if the widths differ, or a set has no k-th neighbour.
+    ValueError: if the widths differ, or a set has no k-th neighbour
+      (``TooFewImages``).
   """
   with jax.enable_x64(True):
     x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    for name, rows in (('real', x), ('generated', y)):
-      if (count := int(rows.mask.sum())) <= k:
-        raise ValueError(
-          f'k={k} neighbours need at least {k + 1} {name} images, not {count}'
-        )
+    check_features(x, y, at_least=k + 1)
     origin = _mean(x)
     own_x, own_y = (_own_distances(r, k, origin) for r in (x, y))
     seen_x, seen_y = fold_pairs(

@@ -1,0 +1,150 @@
+"""Converts published network weights to the form the package reads.
+
+python -m genmed_jax.convert --network=inception_v3 --source=FILE
+"""
+
+import os
+from pathlib import Path
+import sys
+import tempfile
+import urllib.request
+
+from absl import flags
+import tqdm
+
+from genmed_jax import __version__, entry, networks
+from genmed_jax.networks import weights
+
+_NETWORK = flags.DEFINE_string(
+  'network',
+  None,
+  'NETWORK[:TAP]; with a tap, only the layers up to it are converted.',
+  required=True,
+)
+_SOURCE = flags.DEFINE_string(
+  'source',
+  None,
+  'A torch state dict (.pth, .pt, .th), .safetensors or .npz file, with batch '
+  'norm or with it folded.',
+)
+_DOWNLOAD = flags.DEFINE_bool(
+  'download', False, "Fetch the network's published file first."
+)
+_CACHE_DIR = flags.DEFINE_string(
+  'cache_dir',
+  None,
+  'Where converted weights go; $GENMED_JAX_HOME, else ~/.cache/genmed_jax, '
+  'if not given.',
+)
+
+
+def convert(name: str, source: Path, cache_dir: Path) -> Path:
+  """Converts ``source`` to the weights of ``NETWORK[:TAP]``.
+
+  Args:
+    name: The network, with a tap to convert only the layers up to it.
+    source: Upstream's file.
+    cache_dir: The result goes under ``weights/`` in it.
+
+  Returns:
+    The folder written: an orbax checkpoint and ``manifest.json``.
+
+  Raises:
+    ValueError: if the network is unknown or has no weights to convert, or
+      with everything in the file that does not fit.
+    FileNotFoundError: if there is no such file.
+  """
+  network, tap = networks.parse(name)
+  architecture = networks.NETWORKS[network]
+  if architecture.upstream is None:
+    raise ValueError(f'{network} has seeded weights: nothing to convert')
+  if not source.is_file():
+    raise FileNotFoundError(f'--source={source}: no such file')
+  tensors = architecture.prepare(weights.read_tensors(source))
+  deepest = tap if ':' in name else architecture.taps[-1]
+  reached = architecture.taps[: architecture.taps.index(deepest) + 1]
+  taps = tuple(
+    t for t in reached if architecture.optional.get(t) in (None, *tensors)
+  )
+  try:
+    leaves = weights.fill_leaves(
+      tensors,
+      networks.leaves_of(network, taps),
+      networks.leaves_of(network, architecture.taps),
+      architecture.rules,
+    )
+  except ValueError as error:
+    raise ValueError(f'{source.name} is not {name}: {error}') from error
+  path = weights.folder(cache_dir, name)
+  sha256 = weights.sha256_of(source)
+  weights.save(
+    path,
+    leaves,
+    {
+      'network': network,
+      'taps': list(taps),
+      'source': source.name,
+      'sha256': sha256,
+      'licence': architecture.upstream.licence,
+      'upstream': architecture.upstream.url,
+      'is_upstream_file': sha256 == architecture.upstream.sha256,
+      'preprocess': architecture.preprocess._asdict(),
+      'converted_by': f'genmed_jax {__version__}',
+    },
+  )
+  return path
+
+
+def download(upstream: networks.Upstream, folder: Path) -> Path:
+  """Fetches a published file, unless it is there, and checks its hash.
+
+  Raises:
+    RuntimeError: if what came is not the published file; nothing is kept.
+  """
+  path = folder / upstream.file
+  if path.exists() and weights.sha256_of(path) == upstream.sha256:
+    return path
+  folder.mkdir(parents=True, exist_ok=True)
+  with (
+    urllib.request.urlopen(upstream.url) as response,
+    tempfile.TemporaryDirectory(dir=folder) as scratch,
+    open(Path(scratch) / upstream.file, 'wb') as file,
+    tqdm.tqdm(
+      desc=upstream.file,
+      total=int(response.headers.get('Content-Length') or 0) or None,
+      unit='B',
+      unit_scale=True,
+    ) as progress,
+  ):
+    while block := response.read(1 << 20):
+      file.write(block)
+      progress.update(len(block))
+    file.flush()
+    if (found := weights.sha256_of(Path(file.name))) != upstream.sha256:
+      raise RuntimeError(
+        f'{upstream.url} gave a file with sha256 {found}, not '
+        f'{upstream.sha256}'
+      )
+    os.replace(file.name, path)
+  return path
+
+
+def main() -> None:
+  """Converts what the flags name."""
+  cache_dir = Path(_CACHE_DIR.value or entry.default_cache_dir())
+  network, _ = networks.parse(_NETWORK.value)
+  if bool(_SOURCE.value) == _DOWNLOAD.value:
+    raise ValueError('give either --source=FILE or --download')
+  if _DOWNLOAD.value:
+    upstream = networks.NETWORKS[network].upstream
+    if upstream is None:
+      raise ValueError(f'{network} has seeded weights: nothing to download')
+    source = download(upstream, cache_dir / 'downloads')
+  else:
+    source = Path(_SOURCE.value)
+  path = convert(_NETWORK.value, source, cache_dir)
+  sys.stdout.write(f'{path}\n')
+
+
+if __name__ == '__main__':
+  entry.run(main)

@@ -1,0 +1,1 @@
+"""Sources of images and the loader that reads them."""

@@ -1,0 +1,112 @@
+"""From a file's bytes to an array, and from an array's numbers to [0, 1]."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')
+
+# Modes kept as they are; 'I' and 'F' have a range of their own.
+_GREY = {'L', 'I;16', 'I', 'F'}
+_TO_GREY = {'1', 'LA', 'La', 'I;16B', 'I;16L', 'I;16N'}
+
+
+class DecodeError(RuntimeError):
+  """An image that cannot be used; the message names it."""
+
+
+def read_image(path: Path) -> np.ndarray:
+  """Decodes an image file.
+
+  Colour is kept as RGB, palettes are looked up, alpha is dropped, EXIF
+  orientation is applied, 16-bit and floating greyscale keeps its depth.
+
+  Returns:
+    ``[h, w, 1]`` or ``[h, w, 3]``; uint8, uint16, int32 or float32.
+
+  Raises:
+    Exception: whatever Pillow raises for a broken file; ``ValueError`` for
+      one with several frames, which have no single image to give.
+  """
+  with Image.open(path) as image:
+    if (frames := getattr(image, 'n_frames', 1)) > 1:
+      raise ValueError(f'it has {frames} frames where one image is expected')
+    image = ImageOps.exif_transpose(image)
+    if image.mode in _TO_GREY:
+      image = image.convert('I;16' if image.mode.startswith('I') else 'L')
+    elif image.mode not in _GREY:
+      image = image.convert('RGB')
+    pixels = np.asarray(image)
+  return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def parse_intensity(text: str) -> Callable[[np.ndarray], np.ndarray]:
+  """The mapping to [0, 1] that ``--intensity`` names.
+
+  Args:
+    text: ``dtype``: integers over their type's whole range, floats as they
+      are and inside [0, 1]; ``minmax``: each image over its own range;
+      ``percentile:LOW,HIGH``: over its own percentiles, clipped;
+      ``window:CENTRE,WIDTH``: over a fixed window, clipped.
+
+  Returns:
+    Array to array of the same shape: uint8 and uint16 as they are, meaning
+    their whole range, or float32 in [0, 1].
+
+  Raises:
+    ValueError: if ``text`` is none of these.
+  """
+  kind, _, numbers = text.partition(':')
+  try:
+    values = [float(number) for number in numbers.split(',')] if numbers else []
+  except ValueError:
+    values = None
+  if kind == 'dtype' and values == []:
+    return _by_dtype
+  if kind == 'minmax' and values == []:
+    return lambda image: _stretch(image, image.min(), image.max())
+  if kind == 'percentile' and values and len(values) == 2:
+    low, high = values
+    if 0 <= low < high <= 100:
+      return lambda image: _stretch(image, *np.percentile(image, (low, high)))
+  if kind == 'window' and values and len(values) == 2 and values[1] > 0:
+    centre, width = values
+    return lambda image: _stretch(
+      image, centre - width / 2, centre + width / 2
+    )
+  raise ValueError(
+    f'--intensity={text}: accepted are dtype, minmax, percentile:LOW,HIGH '
+    'with 0 <= LOW < HIGH <= 100, and window:CENTRE,WIDTH with WIDTH > 0'
+  )
+
+
+def _by_dtype(image: np.ndarray) -> np.ndarray:
+  if image.dtype == bool:
+    return image.astype(np.uint8) * np.uint8(255)
+  if image.dtype in (np.uint8, np.uint16):
+    return image
+  _check_finite(image)
+  if np.issubdtype(image.dtype, np.floating) and (
+    0 <= image.min() and image.max() <= 1
+  ):
+    return image.astype(np.float32)
+  raise ValueError(
+    f'its {image.dtype} values run from {image.min():g} to {image.max():g}, '
+    'not in [0, 1]: say how to map them with --intensity='
+    'minmax|percentile:1,99|window:CENTRE,WIDTH'
+  )
+
+
+def _stretch(image: np.ndarray, low: float, high: float) -> np.ndarray:
+  _check_finite(image)
+  span = float(high) - float(low)
+  if span <= 0:  # A flat image has no contrast to stretch.
+    return np.zeros(image.shape, np.float32)
+  return np.clip((image.astype(np.float32) - low) / span, 0, 1)
+
+
+def _check_finite(image: np.ndarray) -> None:
+  if not np.isfinite(image).all():
+    raise ValueError('it has values that are not finite')

@@ -1,0 +1,127 @@
+"""Threads that decode ahead of the device, into batches of one shape."""
+
+import collections
+from collections.abc import Callable, Iterator
+import concurrent.futures
+from typing import NamedTuple
+
+import numpy as np
+
+from genmed_jax.data.decode import DecodeError
+from genmed_jax.data.sources import Source
+
+PREFETCH = 2  # Batches decoded ahead of the one being used.
+
+
+class Batch(NamedTuple):
+  """One batch.
+
+  Attributes:
+    images: Canvas ``[b, H, W, c]``, each image in its top left corner;
+      unsigned integers over their range, or floats in [0, 1].
+    sizes: ``[b, 2]`` int32, height and width of each; 1 x 1 for padding.
+    decoded: ``[b]`` bool: False for padding and for what failed.
+    count: How many rows are not padding.
+    errors: What went wrong, for each image that failed.
+  """
+
+  images: np.ndarray
+  sizes: np.ndarray
+  decoded: np.ndarray
+  count: int
+  errors: list[str]
+
+
+def batches(
+  source: Source,
+  rows: range,
+  batch_size: int,
+  intensity: Callable[[np.ndarray], np.ndarray],
+  *,
+  workers: int,
+) -> Iterator[Batch]:
+  """Decodes ``rows`` of ``source`` in order, ahead of the caller.
+
+  At most :data:`PREFETCH` batches wait, whatever the set's size.
+
+  Args:
+    source: Where from.
+    rows: Which images.
+    batch_size: Rows of every batch; the last one is padded.
+    intensity: From :func:`decode.parse_intensity`.
+    workers: Threads.
+
+  Yields:
+    :class:`Batch`.
+  """
+  starts = range(rows.start, rows.stop, batch_size)
+  waiting = collections.deque()
+  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    try:
+      for start in starts:
+        stop = min(start + batch_size, rows.stop)
+        waiting.append(
+          [
+            pool.submit(_read, source, row, intensity)
+            for row in range(start, stop)
+          ]
+        )
+        if len(waiting) > PREFETCH:
+          yield _stack(waiting.popleft(), batch_size)
+      while waiting:
+        yield _stack(waiting.popleft(), batch_size)
+    finally:
+      pool.shutdown(cancel_futures=True)
+
+
+def _read(source, row, intensity) -> np.ndarray:
+  try:
+    return intensity(source.read(row))
+  except Exception as error:  # Decoders raise of every kind on broken files.
+    reason = str(error) or type(error).__name__
+    raise DecodeError(
+      f'{source.name}: {source.ids[row]} cannot be used: {reason}'
+    ) from error
+
+
+def _stack(pending, batch_size: int) -> Batch:
+  images, errors = [], []
+  for future in pending:
+    try:
+      images.append(future.result())
+    except DecodeError as error:
+      errors.append(str(error))
+      images.append(None)
+  decoded = [image for image in images if image is not None]
+  shapes = {image.shape[:2] for image in decoded} or {(1, 1)}
+  height, width = (max(sides) for sides in zip(*shapes, strict=True))
+  if len(shapes) > 1:
+    height, width = _roomy(height), _roomy(width)
+  channels = max((image.shape[2] for image in decoded), default=1)
+  dtypes = {image.dtype for image in decoded} or {np.dtype(np.uint8)}
+  dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
+  canvas = np.zeros((batch_size, height, width, channels), dtype)
+  sizes = np.ones((batch_size, 2), np.int32)
+  for row, image in enumerate(images):
+    if image is not None:
+      sizes[row] = image.shape[:2]
+      canvas[row, : sizes[row, 0], : sizes[row, 1]] = _as(image, dtype)
+  mask = np.zeros(batch_size, bool)
+  mask[: len(images)] = [image is not None for image in images]
+  return Batch(canvas, sizes, mask, len(images), errors)
+
+
+def _as(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
+  if image.dtype == dtype or not np.issubdtype(image.dtype, np.integer):
+    return image
+  return image / np.float32(np.iinfo(image.dtype).max)
+
+
+def _roomy(side: int) -> int:
+  """The next of 64, 96, 128, 192, 256, ...: few shapes, few compilations."""
+  power = 64
+  while power < side:
+    if power * 3 // 2 >= side:
+      return power * 3 // 2
+    power *= 2
+  return power

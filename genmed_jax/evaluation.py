@@ -1,0 +1,207 @@
+"""An evaluation from its sources to its result rows."""
+
+import dataclasses
+from pathlib import Path
+import re
+
+import jax
+from jax.sharding import Mesh
+import numpy as np
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax import metrics, results
+from genmed_jax.feature_spaces import feature_spaces, FeatureSpace, open_sets
+from genmed_jax.features import Features
+from genmed_jax.metrics import Comparison
+from genmed_jax.results import Row
+
+OVERALL = 'overall'
+
+_SAMPLE_COLUMNS = (
+  'features',
+  'image',
+  'id',
+  'in_real_manifold',
+  'density_count',
+  'authentic',
+  'nearest_train_image',
+  'nearest_train_distance',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """What an evaluation does: the flags of ``genmed_jax.evaluate``."""
+
+  reference: str
+  generated: tuple[str, ...]
+  train: str | None = None
+  features: tuple[str, ...] = ('inception_v3',)
+  metrics: str = 'all'
+  group_by: str | None = None
+  image_column: str | None = None
+  reference_root: str | None = None
+  generated_root: str | None = None
+  intensity: str = 'dtype'
+  resize: str = 'tf1'
+  batch_size: int | None = None
+  dtype: str = 'float32'
+  bootstrap: int = 1000
+  seed: int = 2020
+  limit: int | None = None
+  cache_dir: str = '.'
+  output_dir: str = 'genmed_jax_results'
+  on_error: str = 'fail'
+  write_ids: bool = False
+
+  def flags(self) -> str:
+    """A flag file that repeats the run."""
+    lines = []
+    for name, value in dataclasses.asdict(self).items():
+      if name == 'generated':
+        lines += [f'--generated={source}' for source in value]
+      elif name == 'features':
+        lines.append(f'--features={",".join(value)}')
+      elif value is not None:
+        lines.append(f'--{name}={value}')
+    return '\n'.join(lines) + '\n'
+
+
+def evaluate(config: Config) -> list[Row]:
+  """Scores every generated set and writes the results.
+
+  Everything the user gave is checked before the first image is read.
+
+  Args:
+    config: What to do.
+
+  Returns:
+    The rows of ``results.csv``, on every process; process 0 writes.
+
+  Raises:
+    ValueError: if something in ``config`` cannot be used.
+    OSError: if something cannot be read or written.
+    DecodeError: if an image cannot be used and errors are not skipped.
+  """
+  output_dir = Path(config.output_dir)
+  sets = open_sets(config)
+  spaces = feature_spaces(config, sets)
+  results.check_writable(output_dir)
+  mesh = mesh_lib.data_mesh()
+  rows, samples = [], {generated.name: [] for generated in sets.generated}
+  provenance = results.environment() | {
+    'flags': dataclasses.asdict(config),
+    'features': {},
+    'skipped': {},
+  }
+  for space in spaces:
+    provenance['features'][space.name] = space.provenance
+    provenance['skipped'][space.name] = space.skipped
+    floors = {}
+    for generated in space.generated:
+      for group in (None, *sets.groups(generated.name, config.group_by)):
+        comparison = _comparison(mesh, config, space, generated, group)
+        if group not in floors:
+          floors[group] = _floors(space, comparison.halves())
+        rows += _rows(space, generated.name, group, comparison, floors[group])
+        if group is None:
+          samples[generated.name] += _samples(
+            mesh, config, space, generated, comparison
+          )
+  if jax.process_index() == 0:
+    for name, lines in samples.items():
+      if lines:
+        file = f'samples_{re.sub(r"[^A-Za-z0-9_.-]+", "_", name)}.csv'
+        results.write_csv(output_dir / file, _SAMPLE_COLUMNS, lines)
+    results.write_text(output_dir / 'run.flags', config.flags())
+    results.write_results(output_dir, rows, provenance)
+  return rows
+
+
+def _comparison(
+  mesh: Mesh,
+  config: Config,
+  space: FeatureSpace,
+  generated: Features,
+  group: str | None,
+) -> Comparison:
+  def of_group(features: Features | None) -> Features | None:
+    # Training images may come without the column, and then serve whole.
+    if group is None or not features or config.group_by not in features.labels:
+      return features
+    return features.take(
+      np.flatnonzero(features.labels[config.group_by] == group)
+    )
+
+  return Comparison(
+    mesh,
+    of_group(space.reference),
+    of_group(generated),
+    of_group(space.train),
+    bootstrap=config.bootstrap,
+    seed=config.seed,
+  )
+
+
+def _floors(space: FeatureSpace, halves: Comparison) -> dict:
+  return {name: metrics.floor(key, halves) for name, key in space.metrics}
+
+
+def _rows(
+  space: FeatureSpace,
+  generated: str,
+  group: str | None,
+  comparison: Comparison,
+  floors: dict,
+) -> list[Row]:
+  rows = []
+  for name, key in space.metrics:
+    score = metrics.score(key, comparison)
+    rows.append(
+      Row(
+        generated,
+        space.name,
+        group or OVERALL,
+        name,
+        score.value,
+        *(score.interval or (None, None, None)),
+        floors[name],
+        metrics.METRICS[key].direction,
+        *comparison.counts,
+        score.note,
+      )
+    )
+  return rows
+
+
+def _samples(
+  mesh: Mesh,
+  config: Config,
+  space: FeatureSpace,
+  generated: Features,
+  comparison: Comparison,
+) -> list[tuple]:
+  """A line per generated image, where neighbours were asked for."""
+  if not any(metrics.METRICS[key].per_image for _, key in space.metrics):
+    return []
+  scores = metrics.per_image(comparison)
+  if scores is None:
+    return []
+  images, trains = (
+    mesh_lib.gather(mesh, features.rows)
+    for features in (generated, space.train or space.reference)
+  )
+  ids = generated.ids if config.write_ids else [''] * len(images)
+  return [
+    (
+      space.name,
+      image,
+      ids[i],
+      int(scores.in_real_manifold[i]),
+      int(scores.density_count[i]),
+      int(scores.authentic[i]),
+      trains[scores.nearest_train[i]],
+      scores.nearest_train_distance[i],
+    )
+    for i, image in enumerate(images)
+  ]

@@ -1,0 +1,115 @@
+"""Features on disk: what a killed run resumes from and a second run reuses.
+
+A folder per (images, network, preprocessing) holds one ``OUTPUT.npy`` per
+output of the network, rows in source order. While rows are still being added
+the file is called ``OUTPUT.part``: its header already describes the finished
+array, its length says how many rows are there. Nothing else is recorded, so
+there is nothing to disagree with the rows themselves.
+"""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from absl import logging
+import numpy as np
+
+
+class FeatureCache:
+  """The rows of one set of images under one network."""
+
+  def __init__(self, folder: Path, rows: int, outputs: dict[str, tuple]):
+    """Points at ``folder``; touches nothing.
+
+    Args:
+      folder: The set's own folder.
+      rows: How many rows the finished arrays have.
+      outputs: Name to (width, dtype) of one row; width 0 for a scalar.
+    """
+    self._folder = folder
+    self._rows = rows
+    self._outputs = outputs
+
+  def is_complete(self) -> bool:
+    """Whether every output is there whole."""
+    return all(self._path(name).exists() for name in self._outputs)
+
+  def load(self) -> dict[str, np.ndarray]:
+    """The finished arrays, mapped from disk."""
+    return {
+      name: np.load(self._path(name), mmap_mode='r') for name in self._outputs
+    }
+
+  @contextlib.contextmanager
+  def locked(self):
+    """Holds the folder, so that two runs never write the same rows."""
+    self._folder.mkdir(parents=True, exist_ok=True)
+    with open(self._folder / 'lock', 'w') as lock:
+      try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError:
+        logging.warning('another run is extracting the same features; waiting')
+        fcntl.flock(lock, fcntl.LOCK_EX)
+      yield
+
+  @contextlib.contextmanager
+  def writer(self, batch_size: int):
+    """Opens the unfinished files where the last run stopped.
+
+    Args:
+      batch_size: Rows are resumed at a whole number of batches, so that a
+        resumed run sees the batches an uninterrupted one would have.
+
+    Yields:
+      ``(rows already there, append)``, where ``append`` takes a dict of
+      arrays ``[rows, width]``, one per output. On leaving, finished files get
+      their final names.
+    """
+    with contextlib.ExitStack() as stack:
+      files, starts, done = {}, {}, []
+      for name, (width, dtype) in self._outputs.items():
+        file = stack.enter_context(self._open(name))
+        files[name] = file
+        starts[name] = self._write_header(file, width, dtype)
+        there = file.seek(0, os.SEEK_END) - starts[name]
+        done.append(there // self._row_bytes(name))
+      resumed = min(done) // batch_size * batch_size
+      for name, file in files.items():
+        file.truncate(starts[name] + resumed * self._row_bytes(name))
+        file.seek(0, os.SEEK_END)
+
+      def append(values: dict[str, np.ndarray]) -> None:
+        for name, file in files.items():
+          dtype = self._outputs[name][1]
+          file.write(np.ascontiguousarray(values[name], dtype).tobytes())
+          file.flush()
+
+      yield resumed, append
+    for name in self._outputs:
+      os.replace(self._path(name, '.part'), self._path(name))
+
+  def _path(self, name: str, suffix: str = '.npy') -> Path:
+    return self._folder / f'{name}{suffix}'
+
+  def _open(self, name: str):
+    path = self._path(name, '.part')
+    return open(path, 'r+b' if path.exists() else 'w+b')
+
+  def _write_header(self, file, width, dtype) -> int:
+    """Writes the finished array's header and returns its length."""
+    shape = (self._rows, width) if width else (self._rows,)
+    file.seek(0)
+    np.lib.format.write_array_header_1_0(
+      file,
+      {
+        'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)),
+        'fortran_order': False,
+        'shape': shape,
+      },
+    )
+    return file.tell()
+
+  def _row_bytes(self, name: str) -> int:
+    width, dtype = self._outputs[name]
+    return max(width, 1) * np.dtype(dtype).itemsize

@@ -1,0 +1,207 @@
+"""The sets of a run, and their features under each network asked for."""
+
+from collections.abc import Iterator
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax import metrics, networks
+from genmed_jax.data import decode
+from genmed_jax.data.sources import open_source, Source, StoredFeatures
+from genmed_jax.features import Features
+from genmed_jax.stream import Extractor
+
+# What the features are called when the sources bring their own.
+GIVEN = 'given'
+
+AnySource = Source | StoredFeatures
+
+
+@dataclasses.dataclass(frozen=True)
+class Sets:
+  """The opened sources of a run."""
+
+  reference: AnySource
+  generated: list[AnySource]
+  train: AnySource | None
+
+  def all(self) -> list[AnySource]:
+    """Every set."""
+    return [self.reference, *self.generated] + (
+      [self.train] if self.train else []
+    )
+
+  def groups(self, generated: str, column: str | None) -> list[str]:
+    """Values of ``column`` in the reference or this generated set."""
+    if column is None:
+      return []
+    chosen = next(s for s in self.generated if s.name == generated)
+    values = (s.labels[column] for s in (self.reference, chosen))
+    return sorted(set(np.concatenate(list(values)).tolist()))
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureSpace:
+  """All sets under one network.
+
+  Attributes:
+    name: Of the features, in the results.
+    metrics: ``(name here, key in metrics.METRICS)`` of those defined on it.
+    provenance: Of the network.
+    reference: Real features.
+    generated: Of each generated set.
+    train: Of the training images, where they were given.
+  """
+
+  name: str
+  metrics: list[tuple[str, str]]
+  provenance: dict
+  reference: Features
+  generated: list[Features]
+  train: Features | None
+
+  @property
+  def skipped(self) -> dict[str, int]:
+    """Images of each set that could not be used."""
+    sets = [self.reference, *self.generated, self.train]
+    return {s.name: s.skipped for s in sets if s}
+
+
+def open_sets(config) -> Sets:
+  """Opens the sources of an ``evaluation.Config`` and holds them together.
+
+  Raises:
+    ValueError: if a source cannot be used, or not beside the others.
+  """
+
+  def opened(text: str, root: str | None) -> AnySource:
+    return open_source(
+      text,
+      root=root,
+      image_column=config.image_column,
+      limit=config.limit,
+      seed=config.seed,
+    )
+
+  sets = Sets(
+    opened(config.reference, config.reference_root),
+    [opened(text, config.generated_root) for text in config.generated],
+    opened(config.train, config.reference_root) if config.train else None,
+  )
+  names = [generated.name for generated in sets.generated]
+  if repeated := next((n for n in names if names.count(n) > 1), None):
+    raise ValueError(
+      f'two generated sets are called {repeated!r}: tell them apart with '
+      '--generated=NAME=SOURCE'
+    )
+  if column := config.group_by:
+    for source in (sets.reference, *sets.generated):
+      if column not in source.labels:
+        raise ValueError(
+          f'--group_by={column}: {source.name} has no such column; it has '
+          f'{", ".join(source.labels) or "none"}'
+        )
+  given = [isinstance(source, StoredFeatures) for source in sets.all()]
+  if any(given) and not all(given):
+    name = {flag: s.name for flag, s in zip(given, sets.all(), strict=True)}
+    raise ValueError(
+      f'{name[True]} holds features and {name[False]} images: all sources '
+      'must hold the one or the other'
+    )
+  return sets
+
+
+def feature_spaces(config, sets: Sets) -> Iterator[FeatureSpace]:
+  """The feature spaces of a run, each extracted when it is reached.
+
+  Metrics, networks and their weights are checked at once, before any image
+  is read.
+
+  Raises:
+    ValueError: if a metric or network is unknown or they do not go together.
+    FileNotFoundError: if weights are missing.
+  """
+  names = metrics.select(config.metrics)
+  decode.parse_intensity(config.intensity)
+  if isinstance(sets.reference, StoredFeatures):
+    has_logits = all(source.logits is not None for source in sets.generated)
+    chosen = _defined_on(GIVEN, names, config, has_logits, official=False)
+    return iter([_space(GIVEN, chosen, {}, sets, _stored)])
+  loaded = []
+  asked_for_is = 'is' in names and config.metrics != 'all'
+  for name in config.features:
+    network = networks.load(
+      name,
+      cache_dir=Path(config.cache_dir),
+      logits=asked_for_is,
+      resize=config.resize,
+      dtype=config.dtype,
+    )
+    has_logits = 'logits' in network.taps
+    loaded.append(
+      (network, _defined_on(name, names, config, has_logits, network.official))
+    )
+  return _extracted(config, sets, loaded)
+
+
+def _extracted(config, sets: Sets, loaded) -> Iterator[FeatureSpace]:
+  for network, chosen in loaded:
+    extract = Extractor(
+      network,
+      cache_dir=Path(config.cache_dir),
+      intensity=config.intensity,
+      batch_size=config.batch_size,
+      on_error=config.on_error,
+    )
+    yield _space(network.name, chosen, network.provenance, sets, extract)
+
+
+def _space(name, chosen, provenance, sets: Sets, extract) -> FeatureSpace:
+  return FeatureSpace(
+    name,
+    chosen,
+    provenance,
+    extract(sets.reference),
+    [extract(source) for source in sets.generated],
+    extract(sets.train) if sets.train else None,
+  )
+
+
+def _stored(source: StoredFeatures) -> Features:
+  share = mesh_lib.local_share(len(source))
+  rows = np.arange(share.start, share.stop)
+  source = source.take(rows)
+  return Features(
+    source.name,
+    source.features,
+    source.logits,
+    rows,
+    list(source.ids),
+    source.labels,
+  )
+
+
+def _defined_on(
+  features: str, names: list[str], config, has_logits: bool, official: bool
+) -> list[tuple[str, str]]:
+  """The metrics to compute on these features, under their names here.
+
+  The Fréchet distance is called ``fid`` where the FID is defined and nowhere
+  else.
+  """
+  chosen = []
+  for name in names:
+    if name == 'fid' and not official:
+      raise ValueError(
+        'fid is defined on inception_v3 with its published weights, not on '
+        f'{features}; ask for fd'
+      )
+    key = 'fd' if name == 'fid' else name
+    if metrics.METRICS[key].needs_logits and not has_logits:
+      if config.metrics == 'all':
+        continue
+      raise ValueError(f'{name} needs class logits, which {features} lacks')
+    chosen.append(('fid' if key == 'fd' and official else key, key))
+  return list(dict.fromkeys(chosen))

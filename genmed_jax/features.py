@@ -1,0 +1,39 @@
+"""The features of a set of images, before they are laid over the mesh."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+  """This process's share of a set's features, on the host.
+
+  Attributes:
+    name: Of the set.
+    values: ``[n, d]``.
+    logits: ``[n, classes]``, where the network has a classifier.
+    rows: ``[n]``, each row's number in the source.
+    ids: Which image each row is.
+    labels: Column to ``[n]`` strings.
+    skipped: How many images of the share could not be used.
+  """
+
+  name: str
+  values: np.ndarray
+  logits: np.ndarray | None
+  rows: np.ndarray
+  ids: list[str]
+  labels: dict[str, np.ndarray]
+  skipped: int = 0
+
+  def take(self, items: np.ndarray) -> 'Features':
+    """The features of these rows."""
+    return dataclasses.replace(
+      self,
+      values=self.values[items],
+      logits=None if self.logits is None else self.logits[items],
+      rows=self.rows[items],
+      ids=[self.ids[i] for i in items],
+      labels={c: values[items] for c, values in self.labels.items()},
+    )

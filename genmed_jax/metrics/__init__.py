@@ -1,0 +1,224 @@
+"""The metrics by name, each with its direction and its uncertainty."""
+
+from collections.abc import Callable
+import difflib
+from typing import NamedTuple
+
+import numpy as np
+
+from genmed_jax.metrics.comparison import Comparison
+from genmed_jax.metrics.folds import TooFewImages
+from genmed_jax.metrics.frechet import frechet_distance
+from genmed_jax.metrics.inception_score import inception_score
+from genmed_jax.metrics.manifold import prdc
+from genmed_jax.metrics.memorisation import authenticity
+from genmed_jax.metrics.mmd import kid, polynomial_mmd
+from genmed_jax.metrics.neighbours import neighbourhoods
+from genmed_jax.metrics.resampling import (
+  bootstrap_mean,
+  Interval,
+  normal_interval,
+)
+
+__all__ = [
+  'authenticity',
+  'Comparison',
+  'floor',
+  'frechet_distance',
+  'inception_score',
+  'kid',
+  'METRICS',
+  'neighbourhoods',
+  'polynomial_mmd',
+  'prdc',
+  'per_image',
+  'score',
+  'Score',
+  'select',
+]
+
+
+class Score(NamedTuple):
+  """One metric of one comparison; ``value`` is None where undefined."""
+
+  value: float | None
+  interval: Interval | None
+  note: str
+
+
+class PerImage(NamedTuple):
+  """What neighbours say of each generated image, arrays ``[m]``."""
+
+  in_real_manifold: np.ndarray
+  density_count: np.ndarray
+  authentic: np.ndarray
+  nearest_train: np.ndarray
+  nearest_train_distance: np.ndarray
+
+
+class Metric(NamedTuple):
+  """A metric of the registry.
+
+  Attributes:
+    direction: Which way is better: ``lower`` or ``higher``.
+    measure: Comparison to ``(value, interval or None, note)``.
+    needs_logits: Whether it reads class logits.
+    per_image: Whether it is made of the scores in :class:`PerImage`.
+  """
+
+  direction: str
+  measure: Callable
+  needs_logits: bool = False
+  per_image: bool = False
+
+
+def select(text: str) -> list[str]:
+  """The metrics that ``--metrics`` names.
+
+  Args:
+    text: ``all``, or names with commas between them; ``fid`` is ``fd`` on
+      the features the FID is defined on.
+
+  Raises:
+    ValueError: if there is no such metric, with the nearest name.
+  """
+  if text == 'all':
+    return list(METRICS)
+  names = text.split(',')
+  for name in names:
+    if name not in METRICS and name != 'fid':
+      near = difflib.get_close_matches(name, [*METRICS, 'fid'], 1, 0.0)[0]
+      raise ValueError(
+        f'unknown metric {name!r}; did you mean {near!r}? '
+        f'Known: all, fid, {", ".join(METRICS)}'
+      )
+  return list(dict.fromkeys(names))
+
+
+def score(name: str, comparison: Comparison) -> Score:
+  """Scores one metric; a set too small for it gives a note, not a number."""
+  try:
+    return Score(*METRICS[name].measure(comparison))
+  except TooFewImages as error:
+    return Score(None, None, str(error))
+
+
+def floor(name: str, halves: Comparison) -> float | None:
+  """What one half of the real set scores against the other.
+
+  Args:
+    name: Key of :data:`METRICS`.
+    halves: ``Comparison.halves()``.
+
+  Returns:
+    The value, None where a half is too small. It is what a perfect generator
+    would score with half as many images on either side.
+  """
+  return score(name, halves).value
+
+
+def per_image(comparison: Comparison) -> PerImage | None:
+  """Neighbour scores image by image; None if there are too few images."""
+  try:
+    near = comparison.train_neighbourhoods.generated
+    return PerImage(
+      comparison.prdc.precision,
+      comparison.neighbourhoods.generated.held_by,
+      comparison.authentic,
+      near.nearest_index,
+      np.sqrt(near.nearest),
+    )
+  except TooFewImages:
+    return None
+
+
+def _fd(c: Comparison):
+  result = frechet_distance(
+    c.reference.values,
+    c.generated.values,
+    mask_x=c.reference.mask,
+    mask_y=c.generated.mask,
+    std_error=c.bootstrap > 0,
+  )
+  width = c.reference.values.shape[1]
+  note = f'fewer images than the {width} features: biased upwards'
+  note = note if min(c.counts) < width else ''
+  return result.value, _normal(c, result, at_least=0.0), note
+
+
+def _kid(c: Comparison):
+  result = kid(
+    c.reference.values,
+    c.generated.values,
+    mask_x=c.reference.mask,
+    mask_y=c.generated.mask,
+    seed=c.seed,
+  )
+  note = f'std over subsets {result.subset_std:.3g}'
+  return result.value, _normal(c, result), note
+
+
+def _mmd_poly(c: Comparison):
+  result = polynomial_mmd(
+    c.reference.values,
+    c.generated.values,
+    mask_x=c.reference.mask,
+    mask_y=c.generated.mask,
+  )
+  return result.value, _normal(c, result), ''
+
+
+def _is(c: Comparison):
+  result = inception_score(
+    c.logits.values, mask=c.logits.mask, seed=c.seed
+  )
+  return result.value, _normal(c, result, at_least=1.0), ''
+
+
+def _normal(c: Comparison, result, **bounds) -> Interval | None:
+  if not c.bootstrap:
+    return None
+  return normal_interval(result.value, result.std_error, **bounds)
+
+
+def _mean_of(field: str):
+  def measure(c: Comparison):
+    return _bootstrapped(c, getattr(c.prdc, field))
+
+  return measure
+
+
+def _authpct(c: Comparison):
+  value, interval, note = _bootstrapped(c, 100.0 * c.authentic)
+  if copies := int(np.sum(c.train_neighbourhoods.generated.nearest == 0)):
+    note = _join(f'{copies} exact copies of training images', note)
+  if not c.train_given:
+    note = _join(note, 'the reference stands for the training images')
+  return value, interval, note
+
+
+def _bootstrapped(c: Comparison, values: np.ndarray):
+  value, note = float(values.mean()), ''
+  if not c.bootstrap:
+    return value, None, note
+  if np.all(values == values[0]):
+    note = 'all images agree: the interval says nothing'
+  interval = bootstrap_mean(values, replicates=c.bootstrap, seed=c.seed)
+  return value, interval, note
+
+
+def _join(*notes: str) -> str:
+  return '; '.join(filter(None, notes))
+
+
+METRICS = {
+  'fd': Metric('lower', _fd),
+  'kid': Metric('lower', _kid),
+  'mmd_poly': Metric('lower', _mmd_poly),
+  'is': Metric('higher', _is, needs_logits=True),
+  'precision': Metric('higher', _mean_of('precision'), per_image=True),
+  'recall': Metric('higher', _mean_of('recall'), per_image=True),
+  'density': Metric('higher', _mean_of('density'), per_image=True),
+  'coverage': Metric('higher', _mean_of('coverage'), per_image=True),
+  'authpct': Metric('higher', _authpct, per_image=True),
+}

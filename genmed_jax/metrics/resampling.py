@@ -1,0 +1,47 @@
+"""Standard errors and 95 % intervals."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+_NORMAL_95 = 1.959963984540054
+
+
+class Interval(NamedTuple):
+  """A standard error and the ends of a 95 % interval."""
+
+  std_error: float
+  low: float
+  high: float
+
+
+def normal_interval(
+  value: float, std_error: float, *, at_least: float = -np.inf
+) -> Interval:
+  """The normal interval around ``value``, cut where a metric cannot go."""
+  reach = _NORMAL_95 * std_error
+  return Interval(std_error, max(value - reach, at_least), value + reach)
+
+
+def bootstrap_mean(
+  values: np.ndarray, *, replicates: int, seed: int
+) -> Interval:
+  """Percentile bootstrap of the mean of per-image scores.
+
+  The scores are those of the full sets: an image drawn twice counts twice
+  but does not become its own neighbour, as it would if neighbourhoods were
+  found anew in a resampled set. What is resampled is the images scored, with
+  the manifold they are scored against held fixed.
+
+  Args:
+    values: ``[n]``.
+    replicates: How many resampled means.
+    seed: Of the draws.
+  """
+  random = np.random.default_rng(seed)
+  n = len(values)
+  means = [
+    values[random.integers(n, size=n)].mean() for _ in range(replicates)
+  ]
+  low, high = np.percentile(means, (2.5, 97.5))
+  return Interval(float(np.std(means, ddof=1)), float(low), float(high))

@@ -1,0 +1,267 @@
+"""Feature networks by name: ``NETWORK[:TAP]``."""
+
+from collections.abc import Callable
+import difflib
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flax import nnx
+import jax.numpy as jnp
+import numpy as np
+
+from genmed_jax.networks import inception, weights
+from genmed_jax.networks.preprocess import Preprocess, preprocess
+
+DTYPES = ('float32', 'bfloat16')
+
+
+class Upstream(NamedTuple):
+  """Where a network's published weights are."""
+
+  file: str
+  url: str
+  sha256: str
+  licence: str
+
+
+class Architecture(NamedTuple):
+  """What the registry knows of a network.
+
+  Attributes:
+    build: ``(taps, *, dtype, rngs)`` to the module.
+    taps: Its outputs, from shallow to deep.
+    optional: Tap to the tensor it needs and not every file has.
+    default_tap: The feature vector where no tap is named.
+    preprocess: What its input is.
+    rules: Upstream keys to leaves.
+    prepare: Done to upstream's tensors before the rules.
+    upstream: The published weights; None for seeded random ones.
+  """
+
+  build: Callable[..., nnx.Module]
+  taps: tuple[str, ...]
+  optional: dict[str, str]
+  default_tap: str
+  preprocess: Preprocess
+  rules: tuple[weights.Rule, ...]
+  prepare: Callable
+  upstream: Upstream | None
+
+
+_INCEPTION = Architecture(
+  build=inception.InceptionV3,
+  taps=tuple(inception.TAPS),
+  optional=inception.OPTIONAL,
+  default_tap='2048',
+  preprocess=Preprocess(size=299),
+  rules=inception.RULES,
+  prepare=inception.upstream_tensors,
+  upstream=Upstream(
+    file='pt_inception-2015-12-05-6726825d.pth',
+    url='https://github.com/mseitzer/pytorch-fid/releases/download/'
+    'fid_weights/pt_inception-2015-12-05-6726825d.pth',
+    sha256='6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2',
+    licence='Apache-2.0',
+  ),
+)
+
+# A name that ends in `_random` has seeded random weights and says so.
+NETWORKS = {
+  'inception_v3': _INCEPTION,
+  'inception_v3_random': _INCEPTION._replace(upstream=None),
+}
+
+
+class FeatureNetwork(NamedTuple):
+  """A network ready to run.
+
+  Attributes:
+    name: As it was asked for.
+    tap: Which output is the feature vector.
+    taps: All outputs of one pass; ``logits`` among them serves the IS.
+    apply: Pure ``(state, images, sizes) -> {tap: [b, d]}`` on a batch as
+      :func:`preprocess` takes it.
+    state: Its weights.
+    provenance: Weights, preprocessing and dtype, for the results.
+    official: Whether the features are those the FID is defined on.
+  """
+
+  name: str
+  tap: str
+  taps: tuple[str, ...]
+  apply: Callable
+  state: Any
+  provenance: dict
+  official: bool
+
+  @property
+  def identity(self) -> str:
+    """A digest of everything the features depend on but the images."""
+    described = sorted(self.provenance.items())
+    return hashlib.sha256(repr(described).encode()).hexdigest()
+
+
+def parse(name: str) -> tuple[str, str]:
+  """Splits ``NETWORK[:TAP]``.
+
+  Raises:
+    ValueError: if there is no such network or tap, with the nearest one.
+  """
+  network, _, tap = name.partition(':')
+  if network not in NETWORKS:
+    near = difflib.get_close_matches(network, NETWORKS, 1, 0.0)[0]
+    raise ValueError(
+      f'unknown network {network!r}; did you mean {near!r}? '
+      f'Known: {", ".join(NETWORKS)}'
+    )
+  architecture = NETWORKS[network]
+  tap = tap or architecture.default_tap
+  if tap not in architecture.taps:
+    raise ValueError(
+      f'{network} has no tap {tap!r}; its taps: {", ".join(architecture.taps)}'
+    )
+  return network, tap
+
+
+def load(
+  name: str,
+  *,
+  cache_dir: Path,
+  logits: bool = False,
+  resize: str = 'tf1',
+  dtype: str = 'float32',
+) -> FeatureNetwork:
+  """Makes the network ``NETWORK[:TAP]`` ready.
+
+  Args:
+    name: Which one.
+    cache_dir: Where converted weights lie, under ``weights/``.
+    logits: Whether to go down to the class logits, where the weights reach,
+      from a shallower tap; from the default tap they cost nothing and always
+      come along.
+    resize: One of ``preprocess.RESIZES``.
+    dtype: What convolutions compute in, one of :data:`DTYPES`.
+
+  Raises:
+    ValueError: if there is no such network or tap.
+    FileNotFoundError: if its weights have not been converted; the message
+      says which file to get and how.
+  """
+  network, tap = parse(name)
+  architecture = NETWORKS[network]
+  config = architecture.preprocess._replace(resize=resize)
+  official = False
+  if architecture.upstream is None:
+    served = architecture.taps
+    manifest = {'source': 'seeded random weights', 'seed': 0}
+  else:
+    stored, manifest = _stored(network, tap, cache_dir)
+    served = manifest['taps']
+    official = (
+      manifest['sha256'] == architecture.upstream.sha256
+      and tap == architecture.default_tap
+      and dtype == 'float32'
+    )
+  wanted = {tap}
+  if (logits or tap == architecture.default_tap) and 'logits' in served:
+    wanted.add('logits')
+  taps = tuple(t for t in architecture.taps if t in wanted)
+  graph, abstract = abstract_network(network, taps, dtype)
+  shapes = _leaf_shapes(abstract)
+  leaves = (
+    random_leaves(shapes)
+    if architecture.upstream is None
+    else {path: stored[path] for path in shapes}
+  )
+  provenance = {
+    'network': network,
+    **{k: v for k, v in manifest.items() if k not in ('taps', 'network')},
+    'weights_sha256': weights.fingerprint(leaves),
+    'preprocess': config._asdict(),
+    'dtype': dtype,
+  }
+  return FeatureNetwork(
+    name=name,
+    tap=tap,
+    taps=taps,
+    apply=functools.partial(_apply, graph, config),
+    state=_fill(abstract, leaves),
+    provenance=provenance,
+    official=official,
+  )
+
+
+def _apply(graph, config, state, images, sizes):
+  network = nnx.merge(graph, state)
+  return network(preprocess(images, sizes, config))
+
+
+def abstract_network(network: str, taps, dtype: str = 'float32'):
+  """Graph and abstract state of a network, without making its weights."""
+  build = NETWORKS[network].build
+  return nnx.split(
+    nnx.eval_shape(
+      lambda: build(taps, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
+    )
+  )
+
+
+def leaves_of(network: str, taps) -> dict[str, tuple[int, ...]]:
+  """Dotted path to shape, for every leaf of a network with these taps."""
+  return _leaf_shapes(abstract_network(network, taps)[1])
+
+
+def _leaf_shapes(state) -> dict[str, tuple[int, ...]]:
+  return {
+    '.'.join(map(str, path)): leaf.shape
+    for path, leaf in nnx.to_flat_state(state)
+  }
+
+
+def random_leaves(
+  shapes: dict[str, tuple[int, ...]], seed: int = 0
+) -> dict[str, np.ndarray]:
+  """He-normal kernels and zero biases, the same on every machine.
+
+  Each leaf has a stream of its own, so a shallower network has the weights
+  of a deeper one.
+  """
+  leaves = {}
+  for path, shape in shapes.items():
+    if path.endswith('.bias'):
+      leaves[path] = np.zeros(shape, np.float32)
+      continue
+    stream = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8])
+    random = np.random.default_rng([seed, stream])
+    scale = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
+    leaves[path] = random.standard_normal(shape, np.float32) * scale
+  return leaves
+
+
+def _fill(abstract, leaves):
+  flat = [
+    (path, leaf.replace(jnp.asarray(leaves['.'.join(map(str, path))])))
+    for path, leaf in nnx.to_flat_state(abstract)
+  ]
+  return nnx.from_flat_state(flat)
+
+
+def _stored(network: str, tap: str, cache_dir: Path):
+  """The converted weights that serve ``tap``: its own, or the whole ones."""
+  for name in (f'{network}:{tap}', network):
+    path = weights.folder(cache_dir, name)
+    if path.exists():
+      leaves, manifest = weights.load(path)
+      if tap in manifest['taps']:
+        return leaves, manifest
+  upstream = NETWORKS[network].upstream
+  wanted = network if tap == NETWORKS[network].default_tap else (
+    f'{network}:{tap}'
+  )
+  raise FileNotFoundError(
+    f'{wanted} has no converted weights in {cache_dir}; get {upstream.file} '
+    f'(sha256 {upstream.sha256}) and run: python -m genmed_jax.convert '
+    f'--network={wanted} --source={upstream.file} (or --download)'
+  )

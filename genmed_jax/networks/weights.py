@@ -1,0 +1,189 @@
+"""Weights on disk: from upstream's tensors to ours, strictly, and back.
+
+A converted network is a folder with an orbax checkpoint of its leaves, under
+their dotted paths, and a ``manifest.json`` that says what they are and where
+they came from.
+"""
+
+from collections.abc import Iterable
+import hashlib
+import json
+import os
+from pathlib import Path
+import re
+import shutil
+import tempfile
+from typing import NamedTuple
+
+import numpy as np
+import orbax.checkpoint as ocp
+
+_TRANSFORMS = {
+  'same': lambda tensor: tensor,
+  'conv': lambda tensor: tensor.transpose(2, 3, 1, 0),  # OIHW -> HWIO
+  'linear': lambda tensor: tensor.T,
+}
+
+
+class Rule(NamedTuple):
+  """Upstream keys that match ``pattern`` become ``target``, lower case.
+
+  ``target`` is None for keys that are known and not used; ``transform`` names
+  one of: ``same``, ``conv`` (OIHW to HWIO), ``linear`` (transposed).
+  """
+
+  pattern: str
+  target: str | None
+  transform: str = 'same'
+
+
+def read_tensors(source: Path) -> dict[str, np.ndarray]:
+  """Reads a torch state dict, a safetensors file or an npz as float32 arrays.
+
+  Raises:
+    ValueError: if the file is none of these. Torch files are read with
+      ``weights_only=True``: a file that would run code is refused.
+  """
+  suffix = source.suffix.lower()
+  if suffix == '.npz':
+    with np.load(source, allow_pickle=False) as archive:
+      return {key: archive[key] for key in archive.files}
+  if suffix == '.safetensors':
+    from safetensors.numpy import load_file
+
+    return load_file(source)
+  if suffix in ('.pth', '.pt', '.th'):
+    import torch
+
+    loaded = torch.load(source, map_location='cpu', weights_only=True)
+    loaded = loaded.get('state_dict', loaded)
+    return {key: tensor.numpy() for key, tensor in loaded.items()}
+  raise ValueError(
+    f'{source.name}: weights are read from .pth, .pt, .th, .safetensors or '
+    '.npz files'
+  )
+
+
+def fold_batch_norm(
+  tensors: dict[str, np.ndarray], *, epsilon: float
+) -> dict[str, np.ndarray]:
+  """Folds every ``P.conv`` + ``P.bn`` pair into ``P.weight`` and ``P.bias``.
+
+  .. math:: w' = w s, \\quad b' = \\beta - \\mu s, \\quad
+    s = \\gamma / \\sqrt{\\sigma^2 + \\epsilon}
+
+  in float64, rounded once. Tensors without batch norm pass unchanged.
+
+  Raises:
+    ValueError: if a pair is incomplete.
+  """
+  folded = dict(tensors)
+  for key in tensors:
+    if not key.endswith('.conv.weight'):
+      continue
+    name = key.removesuffix('.conv.weight')
+    norm = {}
+    for part in ('weight', 'bias', 'running_mean', 'running_var'):
+      if f'{name}.bn.{part}' not in tensors:
+        raise ValueError(f'{name}.conv has no {name}.bn.{part} beside it')
+      norm[part] = folded.pop(f'{name}.bn.{part}').astype(np.float64)
+    folded.pop(f'{name}.bn.num_batches_tracked', None)
+    scale = norm['weight'] / np.sqrt(norm['running_var'] + epsilon)
+    weight = folded.pop(key) * scale[:, None, None, None]
+    folded[f'{name}.weight'] = weight.astype(np.float32)
+    bias = norm['bias'] - norm['running_mean'] * scale
+    folded[f'{name}.bias'] = bias.astype(np.float32)
+  return folded
+
+
+def fill_leaves(
+  tensors: dict[str, np.ndarray],
+  wanted: dict[str, tuple[int, ...]],
+  known: Iterable[str],
+  rules: Iterable[Rule],
+) -> dict[str, np.ndarray]:
+  """Fills every leaf of a network from upstream's tensors, or says why not.
+
+  Args:
+    tensors: Upstream key to array.
+    wanted: Path of each leaf to fill, and its shape.
+    known: Paths of the whole network's leaves: a tensor for one that is not
+      wanted lies beyond the tap and is passed over.
+    rules: Upstream keys to paths.
+
+  Returns:
+    Path to float32 array, for all of ``wanted``.
+
+  Raises:
+    ValueError: with all complaints at once: keys no rule explains, shapes
+      that differ, values that are not finite, leaves left empty.
+  """
+  leaves, complaints, known = {}, [], set(known)
+  for key, tensor in tensors.items():
+    rule = next((r for r in rules if re.fullmatch(r.pattern, key)), None)
+    path = None
+    if rule and rule.target:
+      path = re.sub(rule.pattern, rule.target, key).lower()
+    if rule is None or (path is not None and path not in known):
+      complaints.append(f'{key}: not a tensor of this network')
+    elif path in wanted:
+      leaf = np.ascontiguousarray(
+        _TRANSFORMS[rule.transform](tensor), np.float32
+      )
+      if leaf.shape != tuple(wanted[path]):
+        complaints.append(
+          f'{key}: {leaf.shape} where {path} is {tuple(wanted[path])}'
+        )
+      elif not np.isfinite(leaf).all():
+        complaints.append(f'{key}: not finite')
+      leaves[path] = leaf
+  complaints += [f'{path}: no tensor' for path in wanted if path not in leaves]
+  if complaints:
+    raise ValueError(
+      f'{len(complaints)} tensors do not fit: ' + '; '.join(complaints)
+    )
+  return leaves
+
+
+def fingerprint(leaves: dict[str, np.ndarray]) -> str:
+  """SHA-256 of the leaves' paths, shapes and bytes."""
+  digest = hashlib.sha256()
+  for path in sorted(leaves):
+    leaf = np.ascontiguousarray(leaves[path])
+    digest.update(f'{path}{leaf.shape}{leaf.dtype}'.encode())
+    digest.update(leaf.data)
+  return digest.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+  """SHA-256 of a file."""
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def folder(cache_dir: Path, name: str) -> Path:
+  """Where the converted weights of ``NETWORK[:TAP]`` lie."""
+  return cache_dir / 'weights' / name.replace(':', '-')
+
+
+def save(
+  path: Path, leaves: dict[str, np.ndarray], manifest: dict
+) -> None:
+  """Writes a converted network; an older one is replaced at the end."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+    new = Path(scratch) / 'new'
+    with ocp.StandardCheckpointer() as checkpointer:
+      checkpointer.save(new.absolute() / 'leaves', leaves)
+    (new / 'manifest.json').write_text(json.dumps(manifest, indent=2) + '\n')
+    if path.exists():
+      shutil.move(path, Path(scratch) / 'old')
+    os.replace(new, path)
+
+
+def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+  """Leaves and manifest of a converted network."""
+  manifest = json.loads((path / 'manifest.json').read_text())
+  with ocp.PyTreeCheckpointer() as checkpointer:
+    leaves = checkpointer.restore(path.absolute() / 'leaves')
+  return {key: np.asarray(leaf) for key, leaf in leaves.items()}, manifest

@@ -1,0 +1,139 @@
+"""What a run leaves behind: rows, tables, provenance, all written atomically."""
+
+from collections.abc import Iterable, Sequence
+import csv
+import importlib.metadata
+import io
+import json
+import os
+from pathlib import Path
+import tempfile
+from typing import NamedTuple
+
+import jax
+
+from genmed_jax import __version__
+
+PACKAGES = ('jax', 'jaxlib', 'flax', 'numpy', 'scipy', 'pillow')
+
+
+class Row(NamedTuple):
+  """One metric of one comparison; None where undefined."""
+
+  generated: str
+  features: str
+  group: str
+  metric: str
+  value: float | None
+  std_error: float | None
+  ci_low: float | None
+  ci_high: float | None
+  floor: float | None
+  direction: str
+  n_reference: int
+  n_generated: int
+  note: str
+
+
+def check_writable(output_dir: Path) -> None:
+  """Makes the folder and proves that a file can be written there.
+
+  Raises:
+    OSError: naming the folder, before any work is done.
+  """
+  try:
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=output_dir):
+      pass
+  except OSError as error:
+    raise OSError(
+      f'--output_dir={output_dir} cannot be written: {error.strerror}'
+    ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+  """Writes a file so that it is there whole or not at all."""
+  handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+  try:
+    with os.fdopen(handle, 'w', encoding='utf-8', newline='') as file:
+      file.write(text)
+    os.chmod(scratch, 0o644)
+    os.replace(scratch, path)
+  except BaseException:
+    os.unlink(scratch)
+    raise
+
+
+def write_csv(
+  path: Path, header: Sequence[str], rows: Iterable[Sequence]
+) -> None:
+  """Writes a CSV; None becomes an empty cell, floats keep every digit."""
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(header)
+  writer.writerows(rows)
+  write_text(path, text.getvalue())
+
+
+def write_results(
+  output_dir: Path, rows: list[Row], provenance: dict
+) -> None:
+  """Writes ``results.csv`` and ``results.json``."""
+  write_csv(output_dir / 'results.csv', Row._fields, rows)
+  report = {
+    'provenance': provenance,
+    'results': [row._asdict() for row in rows],
+  }
+  write_text(
+    output_dir / 'results.json',
+    json.dumps(report, indent=2, allow_nan=False) + '\n',
+  )
+
+
+def environment() -> dict:
+  """Versions and devices, for the provenance."""
+  return {
+    'versions': {'genmed_jax': __version__}
+    | {name: importlib.metadata.version(name) for name in PACKAGES},
+    'devices': [d.device_kind for d in jax.devices()],
+    'processes': jax.process_count(),
+  }
+
+
+def table(rows: list[Row]) -> str:
+  """The rows as a table to read: a line a metric, a column a set."""
+  sets = list(dict.fromkeys(row.generated for row in rows))
+  cells = {}
+  for row in rows:
+    line = cells.setdefault((row.features, row.group, row.metric), {})
+    line[row.generated] = row
+  header = ['features', 'group', 'metric', 'better', *sets, 'floor']
+  lines = [header]
+  for (features, group, metric), line in cells.items():
+    first = next(iter(line.values()))
+    values = [_cell(line.get(name)) for name in sets]
+    lines.append(
+      [features, group, metric, first.direction, *values, _number(first.floor)]
+    )
+  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+  lines.insert(1, ['-' * width for width in widths])
+  text = '\n'.join(
+    '  '.join(cell.ljust(w) for cell, w in zip(line, widths, strict=True))
+    for line in lines
+  )
+  notes = dict.fromkeys(
+    f'{row.metric} of {row.generated}: {row.note}' for row in rows if row.note
+  )
+  return '\n'.join([text, '', *notes])
+
+
+def _cell(row: Row | None) -> str:
+  if row is None or row.value is None:
+    return '-'
+  if row.std_error is None:
+    return _number(row.value)
+  return f'{_number(row.value)} ± {_number(row.std_error, 2)}'
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+  return '-' if value is None else f'{value:.{digits}g}'
