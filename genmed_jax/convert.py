@@ -122,8 +122,7 @@ def download(upstream: networks.Upstream, folder: Path) -> Path:
     file.flush()
     if (found := weights.sha256_of(Path(file.name))) != upstream.sha256:
       raise RuntimeError(
-        f'{upstream.url} gave a file with sha256 {found}, not '
-        f'{upstream.sha256}'
+        f'{upstream.url} gave a file with sha256 {found}, not {upstream.sha256}'
       )
     os.replace(file.name, path)
   return path

@@ -138,7 +138,7 @@ def gather(mesh: Mesh, local: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def compiler_options(mesh: Mesh) -> dict[str, str]:
+def network_options(mesh: Mesh) -> dict[str, str]:
   """XLA options for a network's program on this mesh.
 
   On CPU, XLA's own convolutions reach about a third of the speed of the

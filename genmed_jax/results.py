@@ -1,4 +1,4 @@
-"""What a run leaves behind: rows, tables, provenance, all written atomically."""
+"""What a run leaves behind: rows, tables, provenance; written atomically."""
 
 from collections.abc import Iterable, Sequence
 import csv
@@ -75,9 +75,7 @@ def write_csv(
   write_text(path, text.getvalue())
 
 
-def write_results(
-  output_dir: Path, rows: list[Row], provenance: dict
-) -> None:
+def write_results(output_dir: Path, rows: list[Row], provenance: dict) -> None:
   """Writes ``results.csv`` and ``results.json``."""
   write_csv(output_dir / 'results.csv', Row._fields, rows)
   report = {
@@ -121,10 +119,22 @@ def table(rows: list[Row]) -> str:
     '  '.join(cell.ljust(w) for cell, w in zip(line, widths, strict=True))
     for line in lines
   )
-  notes = dict.fromkeys(
-    f'{row.metric} of {row.generated}: {row.note}' for row in rows if row.note
+  notes = {}
+  for row in rows:
+    for note in filter(None, row.note.split('; ')):
+      notes.setdefault(note, {}).setdefault(row.generated, []).append(
+        row.metric
+      )
+  explained = (
+    note
+    + ': '
+    + '; '.join(
+      f'{" ".join(dict.fromkeys(names))} of {generated}'
+      for generated, names in by_set.items()
+    )
+    for note, by_set in notes.items()
   )
-  return '\n'.join([text, '', *notes])
+  return '\n'.join([text, '', *explained])
 
 
 def _cell(row: Row | None) -> str:

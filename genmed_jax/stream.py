@@ -7,6 +7,7 @@ over the mesh.
 """
 
 import collections
+import functools
 import hashlib
 import os
 from pathlib import Path
@@ -23,6 +24,7 @@ from genmed_jax.data.sources import Source
 from genmed_jax.feature_cache import FeatureCache
 from genmed_jax.features import Features
 from genmed_jax.networks import FeatureNetwork
+from genmed_jax.networks.preprocess import preprocess
 
 IN_FLIGHT = 2  # Batches computing while the next is being decoded.
 
@@ -62,15 +64,22 @@ class Extractor:
     self._skip = on_error == 'skip'
     self._workers = workers or 2 * (os.cpu_count() or 1)
     self._state = mesh_lib.replicate(self._mesh, network.state)
-    self._apply = jax.jit(
-      jax.shard_map(
-        network.apply,
-        mesh=self._mesh,
-        in_specs=(mesh_lib.REPLICATED, mesh_lib.ROWS, mesh_lib.ROWS),
-        out_specs=mesh_lib.ROWS,
-      ),
-      compiler_options=mesh_lib.compiler_options(self._mesh),
+    self._preprocess = self._compile(
+      functools.partial(preprocess, config=network.preprocess),
+      (mesh_lib.ROWS, mesh_lib.ROWS),
     )
+    self._apply = self._compile(
+      network.apply,
+      (mesh_lib.REPLICATED, mesh_lib.ROWS),
+      mesh_lib.network_options(self._mesh),
+    )
+
+  def _compile(self, function, in_specs, options=None):
+    """One program per device over the rows of a batch."""
+    sharded = jax.shard_map(
+      function, mesh=self._mesh, in_specs=in_specs, out_specs=mesh_lib.ROWS
+    )
+    return jax.jit(sharded, compiler_options=options)
 
   def __call__(self, source: Source) -> Features:
     """Features of this process's share of ``source``.
@@ -111,16 +120,12 @@ class Extractor:
       f'{source.digest(rows)} {self.network.identity} {self._intensity}'
       f' {",".join(self.network.taps)}'.encode()
     ).hexdigest()
-    image = jax.ShapeDtypeStruct((1, 8, 8, 1), np.uint8)
-    size = jax.ShapeDtypeStruct((1, 2), np.int32)
-    shapes = jax.eval_shape(
-      self.network.apply, self.network.state, image, size
-    )
+    side = self.network.preprocess.size
+    image = jax.ShapeDtypeStruct((1, side, side, 3), np.float32)
+    shapes = jax.eval_shape(self.network.apply, self.network.state, image)
     outputs = {tap: (s.shape[1], 'float32') for tap, s in shapes.items()}
     outputs['decoded'] = (0, 'bool')
-    return FeatureCache(
-      self._cache_dir / 'features' / key, len(rows), outputs
-    )
+    return FeatureCache(self._cache_dir / 'features' / key, len(rows), outputs)
 
   def _fill(self, cache: FeatureCache, source: Source, rows: range) -> None:
     """Runs the images the cache does not hold yet."""
@@ -157,7 +162,8 @@ class Extractor:
           logging.warning('%s; left out', error)
         images = mesh_lib.to_mesh(self._mesh, batch.images)
         sizes = mesh_lib.to_mesh(self._mesh, batch.sizes)
-        pending.append((batch, self._apply(self._state, images, sizes)))
+        inputs = self._preprocess(images, sizes)
+        pending.append((batch, self._apply(self._state, inputs)))
         if len(pending) > IN_FLIGHT:
           finish(*pending.popleft())
       while pending:

@@ -73,9 +73,7 @@ def parse_intensity(text: str) -> Callable[[np.ndarray], np.ndarray]:
       return lambda image: _stretch(image, *np.percentile(image, (low, high)))
   if kind == 'window' and values and len(values) == 2 and values[1] > 0:
     centre, width = values
-    return lambda image: _stretch(
-      image, centre - width / 2, centre + width / 2
-    )
+    return lambda image: _stretch(image, centre - width / 2, centre + width / 2)
   raise ValueError(
     f'--intensity={text}: accepted are dtype, minmax, percentile:LOW,HIGH '
     'with 0 <= LOW < HIGH <= 100, and window:CENTRE,WIDTH with WIDTH > 0'

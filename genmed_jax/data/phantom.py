@@ -113,8 +113,7 @@ def brain_slices(settings: Settings) -> BrainSlices:
     )
     blocks.append([np.asarray(part) for part in block])
   images, tissue = (
-    np.concatenate(parts)[: settings.n]
-    for parts in zip(*blocks, strict=True)
+    np.concatenate(parts)[: settings.n] for parts in zip(*blocks, strict=True)
   )
   return BrainSlices(images, tissue, tissue == TISSUES.index('tumour'))
 
@@ -132,7 +131,10 @@ def _draw(key, noise, size):
   """One slice, ``[size, size]`` uint8, and its tissue classes."""
   keys = iter(jax.random.split(key, 10))
   drawn = iter(jax.random.uniform(next(keys), (13,)))
-  uniform = lambda low, high: low + (high - low) * next(drawn)
+
+  def uniform(low, high):
+    return low + (high - low) * next(drawn)
+
   axis = (jnp.arange(size) + 0.5) / size * 2 - 1
   x0, y0 = jnp.meshgrid(axis, axis)
   tilt = uniform(-0.12, 0.12)
@@ -193,7 +195,7 @@ def _draw(key, noise, size):
 
 
 def _wobble(key, angle, frequencies, amplitude):
-  """A random periodic function of ``angle``, frequencies ``low <= k < high``."""
+  """A random function of ``angle`` with frequencies in ``[low, high)``."""
   k = jnp.arange(*frequencies)
   weights, phases = jax.random.normal(key, (2, len(k), 1, 1))
   waves = weights * jnp.cos(k[:, None, None] * angle + 6 * phases)

@@ -213,9 +213,14 @@ def _arrays(name: str, path: Path) -> Source | StoredFeatures:
     return StoredFeatures(
       name, ids, {}, _checked_features(path, array), keys.get('logits')
     )
-  if array.ndim not in (3, 4) or array.ndim == 4 and array.shape[3] not in (
-    1,
-    3,
+  if (
+    array.ndim not in (3, 4)
+    or array.ndim == 4
+    and array.shape[3]
+    not in (
+      1,
+      3,
+    )
   ):
     raise ValueError(
       f'{path}: images are [n, h, w] or [n, h, w, 1 or 3], features [n, d]; '

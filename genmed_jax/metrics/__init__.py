@@ -12,7 +12,7 @@ from genmed_jax.metrics.frechet import frechet_distance
 from genmed_jax.metrics.inception_score import inception_score
 from genmed_jax.metrics.manifold import prdc
 from genmed_jax.metrics.memorisation import authenticity
-from genmed_jax.metrics.mmd import kid, polynomial_mmd
+from genmed_jax.metrics.mmd import kid, polynomial_mmd, SUBSET_SIZE
 from genmed_jax.metrics.neighbours import neighbourhoods
 from genmed_jax.metrics.resampling import (
   bootstrap_mean,
@@ -141,7 +141,7 @@ def _fd(c: Comparison):
     std_error=c.bootstrap > 0,
   )
   width = c.reference.values.shape[1]
-  note = f'fewer images than the {width} features: biased upwards'
+  note = f'fewer images than {width} features, so biased upwards'
   note = note if min(c.counts) < width else ''
   return result.value, _normal(c, result, at_least=0.0), note
 
@@ -154,7 +154,12 @@ def _kid(c: Comparison):
     mask_y=c.generated.mask,
     seed=c.seed,
   )
-  note = f'std over subsets {result.subset_std:.3g}'
+  whole = min(c.counts) <= SUBSET_SIZE
+  note = (
+    'subsets are as large as a set'
+    if whole
+    else (f'std over subsets {result.subset_std:.3g}')
+  )
   return result.value, _normal(c, result), note
 
 
@@ -169,9 +174,7 @@ def _mmd_poly(c: Comparison):
 
 
 def _is(c: Comparison):
-  result = inception_score(
-    c.logits.values, mask=c.logits.mask, seed=c.seed
-  )
+  result = inception_score(c.logits.values, mask=c.logits.mask, seed=c.seed)
   return result.value, _normal(c, result, at_least=1.0), ''
 
 
@@ -202,7 +205,7 @@ def _bootstrapped(c: Comparison, values: np.ndarray):
   if not c.bootstrap:
     return value, None, note
   if np.all(values == values[0]):
-    note = 'all images agree: the interval says nothing'
+    note = 'every image scores the same, so the interval is empty'
   interval = bootstrap_mean(values, replicates=c.bootstrap, seed=c.seed)
   return value, interval, note
 

@@ -1,4 +1,4 @@
-"""One generated set against one reference: what metrics read, worked out once."""
+"""A generated set against a reference, and what the metrics on it share."""
 
 import functools
 

@@ -178,9 +178,7 @@ def _fold_pairs(
   )(rows, columns, row_state, column_state, origin)
 
 
-def _fold_block(
-  rows, columns, row_state, column_state, origin, update, tile
-):
+def _fold_block(rows, columns, row_state, column_state, origin, update, tile):
   """Folds the tiles of this device's rows against one block of columns."""
   n, m = rows[0].mask.shape[0], columns[0].mask.shape[0]
   a, b = min(tile, n), min(tile, m)
@@ -221,9 +219,7 @@ def _row_tile(tree, t, size):
   leaves = jax.tree.leaves(tree)
   n = leaves[0].shape[0] if leaves else size
   start = jnp.minimum(t * size, n - size)
-  tile = jax.tree.map(
-    lambda v: lax.dynamic_slice_in_dim(v, start, size), tree
-  )
+  tile = jax.tree.map(lambda v: lax.dynamic_slice_in_dim(v, start, size), tree)
   return tile, jnp.arange(size) + start >= t * size
 
 

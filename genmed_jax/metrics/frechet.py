@@ -93,7 +93,10 @@ def frechet_distance(
     variance = sum(
       _jackknife_variance(rows, fit, root, sign * difference)
       for rows, fit, root, sign in zip(
-        (x, y), (fit_x, fit_y), _map_roots(fit_x, fit_y, cross), (1, -1),
+        (x, y),
+        (fit_x, fit_y),
+        _map_roots(fit_x, fit_y, cross),
+        (1, -1),
         strict=True,
       )
     )
@@ -140,9 +143,7 @@ def _map_roots(fit_x, fit_y, cross):
 def _jackknife_variance(x: Rows, fit: _Gaussian, root, difference) -> float:
   mesh = mesh_lib.mesh_of(x.values)
   slopes = to_host(
-    _slopes(
-      x.values, fit.mean, root, difference, float(fit.count), mesh=mesh
-    )
+    _slopes(x.values, fit.mean, root, difference, float(fit.count), mesh=mesh)
   )[to_host(x.mask)]
   return fit.count * np.var(slopes, ddof=1)
 
@@ -154,9 +155,8 @@ def _slopes(values, mean, root, difference, count, *, mesh):
   def one(row, mean, root, difference):
     centred = row.astype(jnp.float64) - mean
     mapped = jnp.matmul(centred, root, precision=lax.Precision.HIGHEST)
-    return (
-      (centred @ centred - mapped @ mapped) / (count - 1)
-      + 2 / count * (difference @ centred)
+    return (centred @ centred - mapped @ mapped) / (count - 1) + 2 / count * (
+      difference @ centred
     )
 
   def per_device(values, *context):

@@ -76,9 +76,7 @@ def inception_score(
   )
   scores = np.exp(information)
   error = np.std(scores, ddof=1) / np.sqrt(splits)
-  return InceptionScore(
-    float(scores.mean()), float(error), float(scores.std())
-  )
+  return InceptionScore(float(scores.mean()), float(error), float(scores.std()))
 
 
 def _add(logits, valid, member, context, state):

@@ -1,10 +1,10 @@
-"""Precision, recall, density and coverage of the k-nearest-neighbour manifold."""
+"""Precision, recall, density and coverage of nearest-neighbour manifolds."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from genmed_jax.metrics.neighbours import neighbourhoods, Neighbourhoods
+from genmed_jax.metrics.neighbours import Neighbourhoods, neighbourhoods
 
 
 class PRDC(NamedTuple):
@@ -46,8 +46,8 @@ def prdc(x, y, *, k: int = 5, mask_x=None, mask_y=None) -> PRDC:
     mask_y: ``[m]``.
 
   Returns:
-    :class:`PRDC`; means are in [0, 1], density's in [0, inf); higher is better. All four depend on n and m: compare at equal
-    sizes.
+    :class:`PRDC`; means are in [0, 1], density's in [0, inf); higher is
+    better. All four depend on n and m: compare at equal sizes.
 
   Raises:
     ValueError: if the widths differ or a set has no more than ``k`` images.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genmed_jax.metrics.neighbours import neighbourhoods, Neighbourhoods
+from genmed_jax.metrics.neighbours import Neighbourhoods, neighbourhoods
 
 
 def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:

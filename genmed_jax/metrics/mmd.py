@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy with the polynomial kernel: KID and its full form."""
+"""Maximum mean discrepancy with the polynomial kernel: KID and full form."""
 
 import functools
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from genmed_jax.metrics.folds import check_features, fold_pairs
 
 DEGREE = 3
 OFFSET = 1.0
+SUBSETS = 100
+SUBSET_SIZE = 1000
 
 
 class MMD(NamedTuple):
@@ -72,8 +74,8 @@ def kid(
   x,
   y,
   *,
-  subsets: int = 100,
-  subset_size: int = 1000,
+  subsets: int = SUBSETS,
+  subset_size: int = SUBSET_SIZE,
   seed: int = 2020,
   mask_x=None,
   mask_y=None,
@@ -82,9 +84,9 @@ def kid(
 
   Each subset pair has ``min(subset_size, n, m)`` images of each set, drawn
   without replacement from numpy's ``RandomState(seed)``, real set first: the
-  draws torch-fidelity makes with the real set as its first input. While the sets are small beside the subsets, all
-  subsets are read out of one pass over the kernel, as 0/1 weights that
-  multiply it; beyond that each subset is gathered.
+  draws torch-fidelity makes with the real set as its first input. While the
+  sets are small beside the subsets, all subsets are read out of one pass over
+  the kernel, as 0/1 weights that multiply it; beyond that each is gathered.
 
   Args:
     x: Real features, ``[n, d]``.
@@ -98,9 +100,9 @@ def kid(
   Returns:
     :class:`MMD`; lower is better, unbiased. ``std_error`` is that of the
     mean as an estimate over images (the U-statistic's jackknife, a little
-    wide when subsets are small) plus what drawing finitely many subsets adds. ``subset_std``, which others report as
-    the error, is the spread of one subset's value, and is zero when a subset
-    is the whole set.
+    wide when subsets are small) plus what drawing finitely many subsets
+    adds. ``subset_std``, which others report as the error, is the spread of
+    one subset's value, and is zero when a subset is the whole set.
 
   Raises:
     ValueError: if the widths differ or a set has fewer than two images.

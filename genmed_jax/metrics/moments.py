@@ -40,9 +40,7 @@ def moments(x: Rows) -> Moments:
   """
   count, mean = row_mean(x)
   width = x.values.shape[1]
-  scatter = fold_rows(
-    x, _add_outer, jnp.zeros((width, width)), context=mean
-  )
+  scatter = fold_rows(x, _add_outer, jnp.zeros((width, width)), context=mean)
   return Moments(count, mean, scatter)
 
 

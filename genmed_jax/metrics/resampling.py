@@ -40,8 +40,6 @@ def bootstrap_mean(
   """
   random = np.random.default_rng(seed)
   n = len(values)
-  means = [
-    values[random.integers(n, size=n)].mean() for _ in range(replicates)
-  ]
+  means = [values[random.integers(n, size=n)].mean() for _ in range(replicates)]
   low, high = np.percentile(means, (2.5, 97.5))
   return Interval(float(np.std(means, ddof=1)), float(low), float(high))

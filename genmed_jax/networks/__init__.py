@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.networks import inception, weights
-from genmed_jax.networks.preprocess import Preprocess, preprocess
+from genmed_jax.networks.preprocess import Preprocess
 
 DTYPES = ('float32', 'bfloat16')
 
@@ -81,8 +81,9 @@ class FeatureNetwork(NamedTuple):
     name: As it was asked for.
     tap: Which output is the feature vector.
     taps: All outputs of one pass; ``logits`` among them serves the IS.
-    apply: Pure ``(state, images, sizes) -> {tap: [b, d]}`` on a batch as
-      :func:`preprocess` takes it.
+    preprocess: What turns a canvas of images into its input; a program of
+      its own, so that a new canvas size does not recompile the network.
+    apply: Pure ``(state, input) -> {tap: [b, d]}``.
     state: Its weights.
     provenance: Weights, preprocessing and dtype, for the results.
     official: Whether the features are those the FID is defined on.
@@ -91,6 +92,7 @@ class FeatureNetwork(NamedTuple):
   name: str
   tap: str
   taps: tuple[str, ...]
+  preprocess: Preprocess
   apply: Callable
   state: Any
   provenance: dict
@@ -186,16 +188,16 @@ def load(
     name=name,
     tap=tap,
     taps=taps,
-    apply=functools.partial(_apply, graph, config),
+    preprocess=config,
+    apply=functools.partial(_apply, graph),
     state=_fill(abstract, leaves),
     provenance=provenance,
     official=official,
   )
 
 
-def _apply(graph, config, state, images, sizes):
-  network = nnx.merge(graph, state)
-  return network(preprocess(images, sizes, config))
+def _apply(graph, state, images):
+  return nnx.merge(graph, state)(images)
 
 
 def abstract_network(network: str, taps, dtype: str = 'float32'):
@@ -257,8 +259,8 @@ def _stored(network: str, tap: str, cache_dir: Path):
       if tap in manifest['taps']:
         return leaves, manifest
   upstream = NETWORKS[network].upstream
-  wanted = network if tap == NETWORKS[network].default_tap else (
-    f'{network}:{tap}'
+  wanted = (
+    network if tap == NETWORKS[network].default_tap else (f'{network}:{tap}')
   )
   raise FileNotFoundError(
     f'{wanted} has no converted weights in {cache_dir}; get {upstream.file} '

@@ -52,8 +52,7 @@ def preprocess(
     top = jnp.iinfo(images.dtype).max
   images = images.astype(jnp.float32) * (255.0 / top)
   rows, columns = (
-    _weights(sizes[:, axis], images.shape[1 + axis], config)
-    for axis in (0, 1)
+    _weights(sizes[:, axis], images.shape[1 + axis], config) for axis in (0, 1)
   )
   images = jnp.einsum(
     'boh,bhwc->bowc', rows, images, precision=lax.Precision.HIGHEST

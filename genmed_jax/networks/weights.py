@@ -67,10 +67,10 @@ def read_tensors(source: Path) -> dict[str, np.ndarray]:
 def fold_batch_norm(
   tensors: dict[str, np.ndarray], *, epsilon: float
 ) -> dict[str, np.ndarray]:
-  """Folds every ``P.conv`` + ``P.bn`` pair into ``P.weight`` and ``P.bias``.
+  r"""Folds every ``P.conv`` + ``P.bn`` pair into ``P.weight`` and ``P.bias``.
 
-  .. math:: w' = w s, \\quad b' = \\beta - \\mu s, \\quad
-    s = \\gamma / \\sqrt{\\sigma^2 + \\epsilon}
+  .. math:: w' = w s, \quad b' = \beta - \mu s, \quad
+    s = \gamma / \sqrt{\sigma^2 + \epsilon}
 
   in float64, rounded once. Tensors without batch norm pass unchanged.
 
@@ -166,9 +166,7 @@ def folder(cache_dir: Path, name: str) -> Path:
   return cache_dir / 'weights' / name.replace(':', '-')
 
 
-def save(
-  path: Path, leaves: dict[str, np.ndarray], manifest: dict
-) -> None:
+def save(path: Path, leaves: dict[str, np.ndarray], manifest: dict) -> None:
   """Writes a converted network; an older one is replaced at the end."""
   path.parent.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
