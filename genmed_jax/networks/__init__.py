@@ -190,7 +190,7 @@ def load(
     taps=taps,
     preprocess=config,
     apply=functools.partial(_apply, graph),
-    state=_fill(abstract, leaves),
+    state=fill(abstract, leaves),
     provenance=provenance,
     official=official,
   )
@@ -242,7 +242,8 @@ def random_leaves(
   return leaves
 
 
-def _fill(abstract, leaves):
+def fill(abstract, leaves: dict[str, np.ndarray]):
+  """The abstract state with its leaves in place."""
   flat = [
     (path, leaf.replace(jnp.asarray(leaves['.'.join(map(str, path))])))
     for path, leaf in nnx.to_flat_state(abstract)

@@ -1,0 +1,42 @@
+"""Four CPU devices for every test, and fixtures that many share."""
+
+import os
+
+# Read when jax starts, so before anything imports it.
+os.environ['XLA_FLAGS'] = (
+  os.environ.get('XLA_FLAGS', '')
+  + ' --xla_force_host_platform_device_count=4'
+)
+os.environ['JAX_PLATFORMS'] = 'cpu'
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+import pytest  # noqa: E402
+
+from genmed_jax import mesh as mesh_lib  # noqa: E402
+
+
+@pytest.fixture(params=[1, 2, 4], ids='{}dev'.format)
+def mesh(request):
+  return mesh_lib.data_mesh(jax.devices()[: request.param])
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+  """Makes a folder of greyscale PNGs out of ``[n, h, w]`` uint8."""
+
+  def make(name, images, classes=('',)):
+    root = tmp_path / name
+    for i, image in enumerate(images):
+      folder = root / classes[i % len(classes)]
+      folder.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(image).save(folder / f'{i:03d}.png')
+    return root
+
+  return make
+
+
+@pytest.fixture
+def random():
+  return np.random.default_rng(0)

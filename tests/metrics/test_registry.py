@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax import metrics
+from genmed_jax.features import Features
+
+
+def features(name, values, logits=None):
+  count = len(values)
+  ids = [str(i) for i in range(count)]
+  return Features(name, values, logits, np.arange(count), ids, {})
+
+
+@pytest.fixture
+def comparison(random):
+  def make(n=60, m=50, bootstrap=200, train=None):
+    x, y = (np.float32(random.standard_normal((k, 8))) for k in (n, m))
+    logits = np.float32(random.standard_normal((m, 5)))
+    return metrics.Comparison(
+      mesh_lib.data_mesh(),
+      features('real', x, logits[:1].repeat(n, 0)),
+      features('generated', y, logits),
+      train,
+      bootstrap=bootstrap,
+    )
+
+  return make
+
+
+@pytest.mark.parametrize('name', metrics.METRICS)
+def test_every_metric_has_value_interval_and_floor(comparison, name):
+  compared = comparison()
+  score = metrics.score(name, compared)
+  assert np.isfinite(score.value)
+  assert score.interval.low <= score.value <= score.interval.high
+  assert np.isfinite(metrics.floor(name, compared.halves()))
+
+
+@pytest.mark.parametrize('name', metrics.METRICS)
+def test_no_bootstrap_no_interval(comparison, name):
+  assert metrics.score(name, comparison(bootstrap=0)).interval is None
+
+
+def test_too_few_images_give_a_note(comparison):
+  score = metrics.score('precision', comparison(m=4))
+  assert score.value is None
+  assert score.note == 'needs at least 6 generated images, got 4'
+  assert metrics.per_image(comparison(m=4)) is None
+
+
+def test_train_is_what_authpct_is_about(comparison):
+  compared = comparison()
+  copied = features('train', np.asarray(compared.generated.values)[:50])
+  score = metrics.score('authpct', comparison(train=copied))
+  assert 'the reference stands' not in score.note
+  assert 'the reference stands' in metrics.score('authpct', compared).note
+
+
+def test_halves_are_disjoint_and_seeded(comparison):
+  compared = comparison(n=61)
+  one, other = compared.halves(), compared.halves()
+  halves = np.asarray(one.reference.values)[:30]
+  np.testing.assert_array_equal(halves, np.asarray(other.reference.values)[:30])
+  assert one.counts == (30, 30)
+  rest = np.asarray(one.generated.values)[:30]
+  assert not (halves[:, None] == rest).all(-1).any()
+
+
+def test_select():
+  assert metrics.select('fd,kid,fd') == ['fd', 'kid']
+  assert metrics.select('all') == list(metrics.METRICS)
+  with pytest.raises(ValueError, match="'precison'; did you mean 'precision'"):
+    metrics.select('fd,precison')
+
+
+def test_widths_that_differ(random):
+  x, y = np.zeros((9, 4), np.float32), np.zeros((9, 5), np.float32)
+  with pytest.raises(ValueError, match='real has 4, fake 5'):
+    metrics.Comparison(
+      mesh_lib.data_mesh(), features('real', x), features('fake', y)
+    )
