@@ -8,9 +8,9 @@ from PIL import Image, ImageOps
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')
 
-# Modes kept as they are; 'I' and 'F' have a range of their own.
-_GREY = {'L', 'I;16', 'I', 'F'}
-_TO_GREY = {'1', 'LA', 'La', 'I;16B', 'I;16L', 'I;16N'}
+# Pillow's greyscale modes: those kept as they are, and those turned into L.
+_GREY = {'L', 'I;16', 'I;16B', 'I;16L', 'I;16N', 'I', 'F'}
+_TO_GREY = {'1', 'LA', 'La'}
 
 
 class DecodeError(RuntimeError):
@@ -35,10 +35,11 @@ def read_image(path: Path) -> np.ndarray:
       raise ValueError(f'it has {frames} frames where one image is expected')
     image = ImageOps.exif_transpose(image)
     if image.mode in _TO_GREY:
-      image = image.convert('I;16' if image.mode.startswith('I') else 'L')
+      image = image.convert('L')
     elif image.mode not in _GREY:
       image = image.convert('RGB')
     pixels = np.asarray(image)
+  pixels = pixels.astype(pixels.dtype.newbyteorder('='), copy=False)
   return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
@@ -99,10 +100,10 @@ def _by_dtype(image: np.ndarray) -> np.ndarray:
 
 def _stretch(image: np.ndarray, low: float, high: float) -> np.ndarray:
   _check_finite(image)
-  span = float(high) - float(low)
+  low, span = float(low), float(high) - float(low)
   if span <= 0:  # A flat image has no contrast to stretch.
     return np.zeros(image.shape, np.float32)
-  return np.clip((image.astype(np.float32) - low) / span, 0, 1)
+  return np.clip((image - low) / span, 0, 1).astype(np.float32)
 
 
 def _check_finite(image: np.ndarray) -> None:

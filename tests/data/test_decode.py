@@ -1,0 +1,126 @@
+import numpy as np
+from PIL import Image
+import pytest
+
+from genmed_jax.data.decode import parse_intensity, read_image
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+RGB = np.stack([GREY, GREY[::-1], 255 - GREY], axis=-1)
+
+
+def saved(tmp_path, image, name='image.png', **options):
+  path = tmp_path / name
+  image.save(path, **options)
+  return read_image(path)
+
+
+@pytest.mark.parametrize('suffix', ['png', 'bmp', 'tif', 'webp'])
+@pytest.mark.parametrize('pixels', [GREY, RGB], ids=['grey', 'rgb'])
+def test_lossless_formats_come_back_exactly(tmp_path, suffix, pixels):
+  image = Image.fromarray(pixels)
+  read = saved(tmp_path, image, f'i.{suffix}', **(
+    {'lossless': True} if suffix == 'webp' else {}
+  ))
+  if suffix == 'webp':  # Which has no greyscale.
+    pixels = np.broadcast_to(pixels.reshape(3, 4, -1), (3, 4, 3))
+  np.testing.assert_array_equal(read, pixels.reshape(3, 4, -1))
+
+
+@pytest.mark.parametrize('name', ['i.png', 'i.tif'])
+def test_16_bit_greyscale_keeps_its_depth(tmp_path, name):
+  pixels = GREY.astype(np.uint16) * 250
+  read = saved(tmp_path, Image.fromarray(pixels), name)
+  assert read.dtype == np.uint16
+  np.testing.assert_array_equal(read[..., 0], pixels)
+
+
+def test_big_endian_tiff(tmp_path):
+  pixels = GREY.astype(np.uint16) * 250
+  image = Image.frombytes('I;16B', (4, 3), pixels.astype('>u2').tobytes())
+  read = saved(tmp_path, image, 'i.tif')
+  np.testing.assert_array_equal(read[..., 0], pixels)
+
+
+def test_floating_tiff(tmp_path):
+  pixels = GREY / np.float32(240)
+  read = saved(tmp_path, Image.fromarray(pixels), 'i.tif')
+  assert read.dtype == np.float32
+  np.testing.assert_array_equal(read[..., 0], pixels)
+
+
+def test_alpha_is_dropped_and_palettes_are_looked_up(tmp_path):
+  alpha = np.dstack([RGB, np.full((3, 4), 9, np.uint8)])
+  np.testing.assert_array_equal(saved(tmp_path, Image.fromarray(alpha)), RGB)
+  palette = Image.fromarray(RGB).quantize(12)
+  np.testing.assert_array_equal(
+    saved(tmp_path, palette), np.asarray(palette.convert('RGB'))
+  )
+
+
+def test_bilevel_is_black_and_white(tmp_path):
+  read = saved(tmp_path, Image.fromarray(GREY > 100))
+  np.testing.assert_array_equal(read[..., 0], np.where(GREY > 100, 255, 0))
+
+
+def test_exif_orientation_is_applied(tmp_path):
+  image = Image.fromarray(GREY)
+  exif = image.getexif()
+  exif[0x0112] = 6  # Turned a quarter clockwise to be seen upright.
+  read = saved(tmp_path, image, exif=exif)
+  np.testing.assert_array_equal(read[..., 0], np.rot90(GREY, -1))
+
+
+def test_several_frames_have_no_single_image(tmp_path):
+  frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+  with pytest.raises(ValueError, match='2 frames'):
+    saved(tmp_path, frames[0], 'i.tif', save_all=True, append_images=frames[1:])
+
+
+def test_dtype_keeps_integers_and_unit_floats():
+  by_dtype = parse_intensity('dtype')
+  for image in (GREY, GREY.astype(np.uint16), np.float32(GREY) / 255):
+    np.testing.assert_array_equal(by_dtype(image), image)
+    assert by_dtype(image).dtype == image.dtype
+  np.testing.assert_array_equal(by_dtype(GREY > 100) // 255, GREY > 100)
+
+
+@pytest.mark.parametrize(
+  'image',
+  [np.float32(GREY), GREY.astype(np.int32), np.float32([[-0.1, 1.0]])],
+)
+def test_dtype_refuses_numbers_without_a_range(image):
+  with pytest.raises(ValueError, match='--intensity=minmax'):
+    parse_intensity('dtype')(image)
+
+
+@pytest.mark.parametrize(
+  ('text', 'expected'),
+  [
+    ('minmax', [0, 0.25, 0.5, 0.75, 1]),
+    ('window:20,20', [0, 0, 0.5, 1, 1]),
+    ('percentile:25,75', [0, 0, 0.5, 1, 1]),
+  ],
+)
+def test_stretches(text, expected):
+  stretched = parse_intensity(text)(np.array([0, 10, 20, 30, 40]))
+  assert stretched.dtype == np.float32
+  np.testing.assert_allclose(stretched, expected)
+
+
+def test_flat_image_stretches_to_black():
+  assert not parse_intensity('minmax')(np.full((2, 2), 7)).any()
+
+
+def test_not_finite_is_refused():
+  with pytest.raises(ValueError, match='not finite'):
+    parse_intensity('minmax')(np.array([0.0, np.nan]))
+
+
+@pytest.mark.parametrize(
+  'text',
+  ['', 'max', 'minmax:1', 'percentile:1', 'percentile:9,1', 'window:0,0',
+   'window:a,b', 'dtype:1'],
+)  # fmt: skip
+def test_unknown_intensity(text):
+  with pytest.raises(ValueError, match='accepted are dtype, minmax'):
+    parse_intensity(text)

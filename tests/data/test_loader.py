@@ -1,0 +1,103 @@
+import threading
+
+import numpy as np
+import pytest
+
+from genmed_jax.data import loader
+from genmed_jax.data.decode import parse_intensity
+from genmed_jax.data.sources import Source
+
+
+def source_of(images):
+  ids = [str(i) for i in range(len(images))]
+
+  def read(i):
+    if images[i] is None:
+      raise OSError('broken')
+    return images[i]
+
+  return Source('set', ids, ids, {}, read)
+
+
+def load(images, batch_size, workers=3):
+  return list(
+    loader.batches(
+      source_of(images),
+      range(len(images)),
+      batch_size,
+      parse_intensity('dtype'),
+      workers=workers,
+    )
+  )
+
+
+@pytest.fixture
+def images(random):
+  return list(random.integers(0, 255, (10, 5, 7, 1)).astype(np.uint8))
+
+
+@pytest.mark.parametrize('batch_size', [1, 3, 10, 16])
+def test_batches_are_in_order_padded_and_masked(images, batch_size):
+  batches = load(images, batch_size)
+  assert {b.images.shape for b in batches} == {(batch_size, 5, 7, 1)}
+  together = np.concatenate([b.images[: b.count] for b in batches])
+  np.testing.assert_array_equal(together, images)
+  assert sum(b.decoded.sum() for b in batches) == 10
+  assert not batches[-1].decoded[batches[-1].count :].any()
+
+
+def test_mixed_sizes_channels_and_depths_share_a_canvas(random):
+  images = [
+    random.integers(0, 255, (70, 50, 1)).astype(np.uint8),
+    random.integers(0, 65535, (20, 90, 1)).astype(np.uint16),
+    random.random((40, 30, 3)).astype(np.float32),
+  ]
+  (batch,) = load(images, 3)
+  assert batch.images.shape == (3, 96, 96, 3)
+  assert batch.images.dtype == np.float32
+  np.testing.assert_array_equal(batch.sizes, [[70, 50], [20, 90], [40, 30]])
+  np.testing.assert_allclose(
+    batch.images[0, :70, :50], np.broadcast_to(images[0] / 255, (70, 50, 3))
+  )
+  np.testing.assert_allclose(
+    batch.images[1, :20, :90],
+    np.broadcast_to(images[1] / 65535, (20, 90, 3)),
+    rtol=1e-6,
+  )
+  assert not batch.images[1, 20:].any()
+
+
+@pytest.mark.parametrize(
+  ('side', 'expected'), [(1, 64), (64, 64), (65, 96), (97, 128), (1025, 1536)]
+)
+def test_canvas_sides(side, expected):
+  assert loader._roomy(side) == expected
+
+
+def test_a_broken_image_is_named_and_marked(images):
+  images[4] = None
+  batches = load(images, 4)
+  assert batches[1].errors == ['set: 4 cannot be used: broken']
+  assert list(batches[1].decoded) == [False, True, True, True]
+  assert batches[1].count == 4
+
+
+def test_decoding_stays_a_few_batches_ahead(images):
+  read, lock = [], threading.Lock()
+
+  def count(i):
+    with lock:
+      read.append(i)
+    return images[i % 10]
+
+  ids = [str(i) for i in range(100)]
+  stream = loader.batches(
+    Source('set', ids, ids, {}, count),
+    range(100),
+    4,
+    parse_intensity('dtype'),
+    workers=2,
+  )
+  next(stream)
+  stream.close()
+  assert len(read) <= 4 * (loader.PREFETCH + 1)

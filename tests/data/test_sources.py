@@ -1,0 +1,141 @@
+import os
+
+import numpy as np
+import pytest
+
+from genmed_jax.data.sources import open_source, Source, StoredFeatures
+
+IMAGES = np.random.default_rng(0).integers(0, 255, (6, 8, 9)).astype(np.uint8)
+
+
+def test_folder_is_sorted_and_classed_by_its_first_sub_folder(image_folder):
+  root = image_folder('set', IMAGES, classes=('b/deep', 'a'))
+  (root / 'notes.txt').write_text('not an image')
+  source = open_source(str(root))
+  assert isinstance(source, Source)
+  assert source.name == 'set'
+  assert source.ids == sorted(source.ids)
+  assert source.ids[0] == 'a/001.png'
+  assert list(source.labels['class']) == ['a'] * 3 + ['b'] * 3
+  np.testing.assert_array_equal(source.read(0)[..., 0], IMAGES[1])
+
+
+def test_content_list_knows_a_changed_file_but_not_where_it_lies(image_folder):
+  rows = range(6)
+  root = image_folder('one', IMAGES)
+  first = open_source(str(root)).digest(rows)
+  moved = root.rename(root.parent / 'two')
+  assert open_source(str(moved)).digest(rows) == first
+  os.utime(moved / '003.png', ns=(0, 12345))
+  assert open_source(str(moved)).digest(rows) != first
+
+
+def write_manifest(root, text):
+  path = root / 'manifest.csv'
+  path.write_text(text)
+  return str(path)
+
+
+def test_manifest(image_folder):
+  root = image_folder('set', IMAGES)
+  manifest = write_manifest(
+    root, 'finding,path\nmass,002.png\nnone,000.png\nmass,002.png\n'
+  )
+  source = open_source('named=' + manifest)
+  assert source.name == 'named'
+  assert source.ids == ['002.png', '000.png', '002.png']
+  assert list(source.labels['finding']) == ['mass', 'none', 'mass']
+  np.testing.assert_array_equal(source.read(1)[..., 0], IMAGES[0])
+
+
+def test_manifest_with_root_and_column(image_folder, tmp_path):
+  root = image_folder('set', IMAGES)
+  manifest = write_manifest(tmp_path, 'file\n000.png\n001.png\n')
+  source = open_source(manifest, root=str(root), image_column='file')
+  assert len(source) == 2
+
+
+@pytest.mark.parametrize(
+  ('text', 'message'),
+  [
+    ('file\n000.png\n', 'no column one of path, img_savename'),
+    ('path\n../outside.png\n', r'\.\./outside\.png leaves its root'),
+    ('path\n/etc/hostname\n', '/etc/hostname leaves its root'),
+    ('path\n000.png\nmissing.png\n', 'missing.png is not in'),
+    ('path\n000.png\n', 'at least two images, has 1'),
+    ('', 'it has none'),
+  ],
+)
+def test_bad_manifests(image_folder, text, message):
+  manifest = write_manifest(image_folder('set', IMAGES), text)
+  with pytest.raises(ValueError, match=message):
+    open_source(manifest)
+
+
+@pytest.mark.parametrize('channels', [(), (1,), (3,)])
+def test_image_arrays(tmp_path, channels):
+  images = np.random.default_rng(0).random((4, 5, 6, *channels))
+  np.save(tmp_path / 'a.npy', images)
+  np.savez(tmp_path / 'a.npz', images=images, other=np.zeros(3))
+  for name in ('a.npy', 'a.npz'):
+    source = open_source(str(tmp_path / name))
+    assert source.read(2).shape == (5, 6, channels[0] if channels else 1)
+    np.testing.assert_array_equal(
+      source.read(2), images[2].reshape(5, 6, -1)
+    )
+
+
+def test_feature_arrays(tmp_path):
+  values = np.float32(np.random.default_rng(0).random((4, 7)))
+  np.savez(tmp_path / 'f.npz', features=values, logits=values[:, :3])
+  np.save(tmp_path / 'f.npy', values.astype(np.float16))
+  source = open_source(str(tmp_path / 'f.npz'))
+  assert isinstance(source, StoredFeatures)
+  np.testing.assert_array_equal(source.features, values)
+  assert source.logits.shape == (4, 3)
+  assert open_source(str(tmp_path / 'f.npy')).features.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+  ('array', 'message'),
+  [
+    (np.zeros((4, 5, 6, 2)), r'this is \[4, 5, 6, 2\]'),
+    (np.zeros(4), r'this is \[4\]'),
+    (np.zeros((4, 5), int), 'features must be floats, not int64'),
+    (np.array([[1.0], [np.nan]]), '1 rows of features are not finite'),
+  ],
+)
+def test_bad_arrays(tmp_path, array, message):
+  np.save(tmp_path / 'a.npy', array)
+  with pytest.raises(ValueError, match=message):
+    open_source(str(tmp_path / 'a.npy'))
+
+
+def test_arrays_under_other_names(tmp_path):
+  np.savez(tmp_path / 'a.npz', data=np.zeros((3, 4, 4)))
+  with pytest.raises(ValueError, match='key images or features; it has data'):
+    open_source(str(tmp_path / 'a.npz'))
+  (tmp_path / 'b.npz').write_text('not an archive')
+  with pytest.raises(ValueError, match='cannot be read as numpy arrays'):
+    open_source(str(tmp_path / 'b.npz'))
+
+
+def test_nothing_there(tmp_path):
+  with pytest.raises(ValueError, match='no such file or folder'):
+    open_source(str(tmp_path / 'nowhere'))
+  with pytest.raises(ValueError, match='no images below it'):
+    open_source(str(tmp_path))
+  (tmp_path / 'a.pdf').write_text('')
+  with pytest.raises(ValueError, match=r'\.csv manifest'):
+    open_source(str(tmp_path / 'a.pdf'))
+
+
+def test_limit_is_a_seeded_draw_in_order(image_folder):
+  root = str(image_folder('set', IMAGES))
+  one, same, other = (
+    open_source(root, limit=3, seed=seed).ids for seed in (1, 1, 2)
+  )
+  assert one == same == sorted(one)
+  assert len(one) == 3
+  assert one != other
+  assert len(open_source(root, limit=100)) == 6
