@@ -30,12 +30,6 @@ _SOURCE = flags.DEFINE_string(
 _DOWNLOAD = flags.DEFINE_bool(
   'download', False, "Fetch the network's published file first."
 )
-_CACHE_DIR = flags.DEFINE_string(
-  'cache_dir',
-  None,
-  'Where converted weights go; $GENMED_JAX_HOME, else ~/.cache/genmed_jax, '
-  'if not given.',
-)
 
 
 def convert(name: str, source: Path, cache_dir: Path) -> Path:
@@ -130,7 +124,7 @@ def download(upstream: networks.Upstream, folder: Path) -> Path:
 
 def main() -> None:
   """Converts what the flags name."""
-  cache_dir = Path(_CACHE_DIR.value or entry.default_cache_dir())
+  cache_dir = entry.cache_dir()
   network, _ = networks.parse(_NETWORK.value)
   if bool(_SOURCE.value) == _DOWNLOAD.value:
     raise ValueError('give either --source=FILE or --download')

@@ -8,6 +8,13 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+_CACHE_DIR = flags.DEFINE_string(
+  'cache_dir',
+  None,
+  'Features and converted weights; $GENMED_JAX_HOME, else '
+  '~/.cache/genmed_jax, if not given.',
+)
+
 
 def run(main: Callable[[], None]) -> None:
   """Parses the flags, calls ``main`` and ends with an exit status.
@@ -36,10 +43,10 @@ def run(main: Callable[[], None]) -> None:
   app.run(guarded, flags_parser=_parse)
 
 
-def default_cache_dir() -> str:
-  """``$GENMED_JAX_HOME``, else ``~/.cache/genmed_jax``."""
+def cache_dir() -> Path:
+  """The folder ``--cache_dir`` names or stands for."""
   home = os.environ.get('GENMED_JAX_HOME')
-  return home or str(Path.home() / '.cache' / 'genmed_jax')
+  return Path(_CACHE_DIR.value or home or Path.home() / '.cache' / 'genmed_jax')
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -96,12 +96,6 @@ _LIMIT = flags.DEFINE_integer(
   'Use at most so many images of each set, drawn with the seed.',
   lower_bound=2,
 )
-_CACHE_DIR = flags.DEFINE_string(
-  'cache_dir',
-  None,
-  'Features and converted weights; $GENMED_JAX_HOME, else '
-  '~/.cache/genmed_jax, if not given.',
-)
 _OUTPUT_DIR = flags.DEFINE_string(
   'output_dir', 'genmed_jax_results', 'Where results are written.'
 )
@@ -137,7 +131,7 @@ def main() -> None:
     bootstrap=_BOOTSTRAP.value,
     seed=_SEED.value,
     limit=_LIMIT.value,
-    cache_dir=_CACHE_DIR.value or entry.default_cache_dir(),
+    cache_dir=str(entry.cache_dir()),
     output_dir=_OUTPUT_DIR.value,
     on_error=_ON_ERROR.value,
     write_ids=_WRITE_IDS.value,

@@ -4,8 +4,7 @@ import os
 
 # Read when jax starts, so before anything imports it.
 os.environ['XLA_FLAGS'] = (
-  os.environ.get('XLA_FLAGS', '')
-  + ' --xla_force_host_platform_device_count=4'
+  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=4'
 )
 os.environ['JAX_PLATFORMS'] = 'cpu'
 

@@ -19,9 +19,7 @@ def random_images() -> np.ndarray:
   random = np.random.default_rng(7)
   y, x = np.mgrid[:96, :140] / 96
   waves = random.normal(0, 5, (2, 3, 2))
-  images = np.sin(
-    waves[..., 0, None, None] * x + waves[..., 1, None, None] * y
-  )
+  images = np.sin(waves[..., 0, None, None] * x + waves[..., 1, None, None] * y)
   images = images + 0.2 * random.standard_normal(images.shape)
   images = np.round(np.clip(128 + 90 * images, 0, 255)).astype(np.uint8)
   return images.transpose(0, 2, 3, 1)
@@ -40,9 +38,9 @@ def random_state(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
       state[key] = random.normal(0, 0.2, shape).astype(np.float32)
     else:
       scale = np.sqrt(2 / np.prod(shape[1:]))
-      state[key] = (
-        scale * random.standard_normal(shape, np.float32)
-      ).astype(np.float32)
+      state[key] = (scale * random.standard_normal(shape, np.float32)).astype(
+        np.float32
+      )
   return state
 
 
@@ -137,8 +135,6 @@ if __name__ == '__main__':
     **{
       f'{resize}_{tap}': values
       for resize in ('tf1', 'clean')
-      for tap, values in torch_features(
-        random_images(), resize, state
-      ).items()
+      for tap, values in torch_features(random_images(), resize, state).items()
     },
   )

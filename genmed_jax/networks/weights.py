@@ -38,30 +38,55 @@ class Rule(NamedTuple):
 
 
 def read_tensors(source: Path) -> dict[str, np.ndarray]:
-  """Reads a torch state dict, a safetensors file or an npz as float32 arrays.
+  """Reads a torch state dict, a safetensors file or an npz.
 
   Raises:
     ValueError: if the file is none of these. Torch files are read with
       ``weights_only=True``: a file that would run code is refused.
   """
   suffix = source.suffix.lower()
-  if suffix == '.npz':
-    with np.load(source, allow_pickle=False) as archive:
-      return {key: archive[key] for key in archive.files}
-  if suffix == '.safetensors':
-    from safetensors.numpy import load_file
+  if suffix not in _READERS:
+    raise ValueError(
+      f'{source.name}: weights are read from {", ".join(_READERS)} files'
+    )
+  try:
+    return _READERS[suffix](source)
+  except ImportError as error:
+    raise ValueError(
+      f'{suffix} files need the package {error.name}: '
+      "pip install 'genmed_jax[convert]'"
+    ) from error
+  except Exception as error:  # Each library has exceptions of its own.
+    reason = str(error).partition('\n')[0]
+    raise ValueError(f'{source.name} cannot be read: {reason}') from error
 
-    return load_file(source)
-  if suffix in ('.pth', '.pt', '.th'):
-    import torch
 
-    loaded = torch.load(source, map_location='cpu', weights_only=True)
-    loaded = loaded.get('state_dict', loaded)
-    return {key: tensor.numpy() for key, tensor in loaded.items()}
-  raise ValueError(
-    f'{source.name}: weights are read from .pth, .pt, .th, .safetensors or '
-    '.npz files'
-  )
+def _read_npz(source: Path) -> dict[str, np.ndarray]:
+  with np.load(source, allow_pickle=False) as archive:
+    return dict(archive)
+
+
+def _read_safetensors(source: Path) -> dict[str, np.ndarray]:
+  from safetensors.numpy import load_file
+
+  return load_file(source)
+
+
+def _read_torch(source: Path) -> dict[str, np.ndarray]:
+  import torch
+
+  loaded = torch.load(source, map_location='cpu', weights_only=True)
+  loaded = loaded.get('state_dict', loaded)
+  return {key: tensor.numpy() for key, tensor in loaded.items()}
+
+
+_READERS = {
+  '.npz': _read_npz,
+  '.safetensors': _read_safetensors,
+  '.pth': _read_torch,
+  '.pt': _read_torch,
+  '.th': _read_torch,
+}
 
 
 def fold_batch_norm(

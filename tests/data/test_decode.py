@@ -18,9 +18,12 @@ def saved(tmp_path, image, name='image.png', **options):
 @pytest.mark.parametrize('pixels', [GREY, RGB], ids=['grey', 'rgb'])
 def test_lossless_formats_come_back_exactly(tmp_path, suffix, pixels):
   image = Image.fromarray(pixels)
-  read = saved(tmp_path, image, f'i.{suffix}', **(
-    {'lossless': True} if suffix == 'webp' else {}
-  ))
+  read = saved(
+    tmp_path,
+    image,
+    f'i.{suffix}',
+    **({'lossless': True} if suffix == 'webp' else {}),
+  )
   if suffix == 'webp':  # Which has no greyscale.
     pixels = np.broadcast_to(pixels.reshape(3, 4, -1), (3, 4, 3))
   np.testing.assert_array_equal(read, pixels.reshape(3, 4, -1))

@@ -32,8 +32,9 @@ def test_an_image_does_not_depend_on_how_many_are_drawn():
 
 
 def test_memorised_share_is_exact_copies():
-  original, copied = slices(n=100, seed=4), slices(
-    n=100, seed=5, memorised=0.6, of=4
+  original, copied = (
+    slices(n=100, seed=4),
+    slices(n=100, seed=5, memorised=0.6, of=4),
   )
   same = (original.images == copied.images).all((1, 2))
   assert 0.45 < same.mean() < 0.75

@@ -80,9 +80,7 @@ def test_image_arrays(tmp_path, channels):
   for name in ('a.npy', 'a.npz'):
     source = open_source(str(tmp_path / name))
     assert source.read(2).shape == (5, 6, channels[0] if channels else 1)
-    np.testing.assert_array_equal(
-      source.read(2), images[2].reshape(5, 6, -1)
-    )
+    np.testing.assert_array_equal(source.read(2), images[2].reshape(5, 6, -1))
 
 
 def test_feature_arrays(tmp_path):

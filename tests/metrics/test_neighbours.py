@@ -44,9 +44,7 @@ def test_prdc_counts_equal_reference(random, name, k):
 @pytest.mark.parametrize('name', SETS)
 def test_authenticity_equals_reference(random, name):
   x, y = SETS[name](random)
-  np.testing.assert_array_equal(
-    authenticity(x, y), references.authentic(x, y)
-  )
+  np.testing.assert_array_equal(authenticity(x, y), references.authentic(x, y))
 
 
 @pytest.mark.parametrize('name', ['plain', 'duplicates', 'wide'])
