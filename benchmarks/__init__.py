@@ -1,0 +1,1 @@
+"""Timings beside the peers, as absl-flag scripts that write JSON lines."""

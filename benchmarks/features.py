@@ -36,6 +36,7 @@ _OUTPUT = flags.DEFINE_string('output', None, 'JSON lines are appended here.')
 
 
 def main(_):
+  """Measures what the flags ask for."""
   images = phantom.brain_slices(
     phantom.Settings(n=_IMAGES.value, size=_SIZE.value)
   ).images

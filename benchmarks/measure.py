@@ -40,7 +40,7 @@ def summary(seconds: list[float]) -> dict[str, float]:
 
 
 def matmul_rate(dtype, size: int = 2048) -> float:
-  """FLOP/s of a large square product on one device: what a kernel is held to."""
+  """FLOP/s of a large square product: what a kernel is held against."""
   with jax.enable_x64(True):
     a = jnp.ones((size, size), dtype)
     product = jax.jit(

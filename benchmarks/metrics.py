@@ -36,6 +36,7 @@ def features(n: int, width: int, seed: int, shift: float) -> np.ndarray:
 
 
 def main(_):
+  """Measures what the flags ask for."""
   rates = {t: measure.matmul_rate(t) for t in ('float32', 'float64')}
   for width in map(int, _WIDTHS.value):
     for count in map(int, _COUNTS.value):
