@@ -9,7 +9,8 @@ import numpy as np
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import metrics, networks
 from genmed_jax.data import decode
-from genmed_jax.data.sources import open_source, Source, StoredFeatures
+from genmed_jax.data.source import Source, StoredFeatures
+from genmed_jax.data.sources import open_source
 from genmed_jax.features import Features
 from genmed_jax.stream import Extractor
 

@@ -20,7 +20,7 @@ import tqdm
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.data import decode, loader
 from genmed_jax.data.decode import DecodeError
-from genmed_jax.data.sources import Source
+from genmed_jax.data.source import Source
 from genmed_jax.feature_cache import FeatureCache
 from genmed_jax.features import Features
 from genmed_jax.networks import FeatureNetwork

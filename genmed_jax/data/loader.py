@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genmed_jax.data.decode import DecodeError
-from genmed_jax.data.sources import Source
+from genmed_jax.data.source import Source
 
 PREFETCH = 2  # Batches decoded ahead of the one being used.
 

@@ -1,92 +1,15 @@
 """Where images, or ready features, come from: the forms of a source."""
 
-from collections.abc import Callable, Sequence
 import csv
-import dataclasses
-import hashlib
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from genmed_jax.data import phantom
+from genmed_jax.data import arrays, phantom
 from genmed_jax.data.decode import read_image, SUFFIXES
+from genmed_jax.data.source import Source, StoredFeatures
 
 IMAGE_COLUMNS = ('path', 'img_savename', 'synthetic_filename', 'image')
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-  """A set of images, read one at a time and in a fixed order.
-
-  Attributes:
-    name: What the set is called in the results.
-    ids: Which image each item is: a relative path, or a number.
-    stamps: What each item's content depends on, for the feature cache: of a
-      file its path in the set, size and time of change.
-    labels: Column to ``[n]`` strings.
-    read: Item number to ``[h, w, c]`` pixels; may raise anything on a broken
-      file.
-  """
-
-  name: str
-  ids: Sequence[str]
-  stamps: Sequence[str]
-  labels: dict[str, np.ndarray]
-  read: Callable[[int], np.ndarray]
-
-  def __len__(self) -> int:
-    """How many images there are."""
-    return len(self.ids)
-
-  def digest(self, rows: range) -> str:
-    """A digest of the content list of ``rows``."""
-    digest = hashlib.sha256()
-    for row in rows:
-      digest.update(self.stamps[row].encode() + b'\0')
-    return digest.hexdigest()
-
-  def take(self, items: np.ndarray) -> 'Source':
-    """The source of these items, in this order."""
-    return Source(
-      self.name,
-      [self.ids[i] for i in items],
-      [self.stamps[i] for i in items],
-      {column: values[items] for column, values in self.labels.items()},
-      lambda i: self.read(int(items[i])),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredFeatures:
-  """A set whose features are given, so that it skips the network.
-
-  Attributes:
-    name: What the set is called in the results.
-    ids: Row numbers.
-    labels: Column to ``[n]`` strings.
-    features: ``[n, d]``.
-    logits: ``[n, classes]`` for the Inception Score, if the file has them.
-  """
-
-  name: str
-  ids: Sequence[str]
-  labels: dict[str, np.ndarray]
-  features: np.ndarray
-  logits: np.ndarray | None
-
-  def __len__(self) -> int:
-    """How many rows there are."""
-    return len(self.features)
-
-  def take(self, items: np.ndarray) -> 'StoredFeatures':
-    """The set of these rows, in this order."""
-    return StoredFeatures(
-      self.name,
-      [self.ids[i] for i in items],
-      {column: values[items] for column, values in self.labels.items()},
-      self.features[items],
-      None if self.logits is None else self.logits[items],
-    )
 
 
 def open_source(
@@ -124,7 +47,7 @@ def open_source(
   elif path.suffix == '.csv':
     opened = _manifest(name or path.stem, path, root, image_column)
   elif path.suffix in ('.npz', '.npy'):
-    opened = _arrays(name or path.stem, path)
+    opened = arrays.open_arrays(name or path.stem, path)
   else:
     raise ValueError(
       f'{source}: a source file is a .csv manifest or a .npz or .npy array'
@@ -195,67 +118,9 @@ def _manifest(
   return _files(name, folder, [row[column] for row in rows], labels)
 
 
-def _arrays(name: str, path: Path) -> Source | StoredFeatures:
-  try:
-    loaded = np.load(path, mmap_mode='r', allow_pickle=False)
-    keys = {None: loaded} if path.suffix == '.npy' else dict(loaded)
-  except (ValueError, OSError, EOFError) as error:
-    raise ValueError(f'{path}: cannot be read as numpy arrays') from error
-  array = keys.get(None)
-  if array is None:
-    array = keys.get('images', keys.get('features'))
-  if array is None:
-    raise ValueError(
-      f'{path}: needs the key images or features; it has {", ".join(keys)}'
-    )
-  ids = [str(i) for i in range(len(array))]
-  if array.ndim == 2:
-    return StoredFeatures(
-      name, ids, {}, _checked_features(path, array), keys.get('logits')
-    )
-  if (
-    array.ndim not in (3, 4)
-    or array.ndim == 4
-    and array.shape[3]
-    not in (
-      1,
-      3,
-    )
-  ):
-    raise ValueError(
-      f'{path}: images are [n, h, w] or [n, h, w, 1 or 3], features [n, d]; '
-      f'this is {list(array.shape)}'
-    )
-  status = path.stat()
-  stamp = f'{path.name} {status.st_size} {status.st_mtime_ns}'
-  return _stack(name, array, stamp, {})
-
-
-def _checked_features(path: Path, features: np.ndarray) -> np.ndarray:
-  if not np.issubdtype(features.dtype, np.floating):
-    raise ValueError(f'{path}: features must be floats, not {features.dtype}')
-  if bad := int(np.sum(~np.isfinite(features).all(axis=1))):
-    raise ValueError(f'{path}: {bad} rows of features are not finite')
-  if features.dtype == np.float16:
-    return features.astype(np.float32)
-  return features
-
-
-def _stack(name, images, stamp, labels) -> Source:
-  """A source of the images ``[n, h, w, ...]`` of one array."""
-  numbers = [str(i) for i in range(len(images))]
-  return Source(
-    name,
-    numbers,
-    [f'{stamp} {number}' for number in numbers],
-    labels,
-    lambda i: images[i].reshape(*images.shape[1:3], -1),
-  )
-
-
 def _phantom(name: str, text: str) -> Source:
   settings = phantom.parse(text)
   slices = phantom.brain_slices(settings)
   tumour = slices.mask.any(axis=(1, 2))
   labels = {'class': np.where(tumour, 'tumour', 'healthy')}
-  return _stack(name, slices.images, phantom.stamp(settings), labels)
+  return arrays.stack(name, slices.images, phantom.stamp(settings), labels)

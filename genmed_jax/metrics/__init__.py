@@ -133,13 +133,7 @@ def per_image(comparison: Comparison) -> PerImage | None:
 
 
 def _fd(c: Comparison):
-  result = frechet_distance(
-    c.reference.values,
-    c.generated.values,
-    mask_x=c.reference.mask,
-    mask_y=c.generated.mask,
-    std_error=c.bootstrap > 0,
-  )
+  result = frechet_distance(**c.sets, std_error=c.bootstrap > 0)
   width = c.reference.values.shape[1]
   note = f'fewer images than {width} features, so biased upwards'
   note = note if min(c.counts) < width else ''
@@ -147,13 +141,7 @@ def _fd(c: Comparison):
 
 
 def _kid(c: Comparison):
-  result = kid(
-    c.reference.values,
-    c.generated.values,
-    mask_x=c.reference.mask,
-    mask_y=c.generated.mask,
-    seed=c.seed,
-  )
+  result = kid(**c.sets, seed=c.seed)
   whole = min(c.counts) <= SUBSET_SIZE
   note = (
     'subsets are as large as a set'
@@ -164,12 +152,7 @@ def _kid(c: Comparison):
 
 
 def _mmd_poly(c: Comparison):
-  result = polynomial_mmd(
-    c.reference.values,
-    c.generated.values,
-    mask_x=c.reference.mask,
-    mask_y=c.generated.mask,
-  )
+  result = polynomial_mmd(**c.sets)
   return result.value, _normal(c, result), ''
 
 

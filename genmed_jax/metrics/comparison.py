@@ -80,6 +80,16 @@ class Comparison:
       return None
     return self._shard(self._generated.logits)
 
+  @property
+  def sets(self) -> dict:
+    """Reference and generated features, as every metric takes them."""
+    return {
+      'x': self.reference.values,
+      'y': self.generated.values,
+      'mask_x': self.reference.mask,
+      'mask_y': self.generated.mask,
+    }
+
   @functools.cached_property
   def counts(self) -> tuple[int, int]:
     """How many real and generated images there are."""

@@ -5,7 +5,7 @@ import pytest
 
 from genmed_jax.data import loader
 from genmed_jax.data.decode import parse_intensity
-from genmed_jax.data.sources import Source
+from genmed_jax.data.source import Source
 
 
 def source_of(images):

@@ -3,7 +3,8 @@ import os
 import numpy as np
 import pytest
 
-from genmed_jax.data.sources import open_source, Source, StoredFeatures
+from genmed_jax.data.source import Source, StoredFeatures
+from genmed_jax.data.sources import open_source
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (6, 8, 9)).astype(np.uint8)
 
