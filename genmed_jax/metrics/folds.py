@@ -1,9 +1,10 @@
 r"""Folds over the rows of a feature set, and over all pairs of two sets.
 
-Every statistic in the package is one of these two folds. They take float64
-tiles of the features, device by device, and never hold more than a tile:
+Every statistic in the package is made of these. They take float64 tiles of
+the features, device by device, and never hold more than a tile:
 
 * :func:`fold_rows` for sums over images (moments, class marginals);
+* :func:`map_rows` for a value per image (influences, leverages);
 * :func:`fold_pairs` for sums, minima and counts over pairs of images
   (neighbours, balls, kernels). Rows of ``x`` stay on their device; blocks of
   ``y``, with what is known of and folded for their columns, travel once
@@ -51,6 +52,24 @@ def fold_rows(
   return _fold_rows(
     (x, info), context, state, update=update, mesh=mesh, tile=tile
   )
+
+
+def map_rows(
+  x: Rows, function: Callable, context: Any, *, tile: int = TILE
+) -> jax.Array:
+  """Applies ``function`` to every row, a tile at a time.
+
+  Args:
+    x: Rows ``[n, d]``.
+    function: Pure ``(row [d] float64, context) -> array``.
+    context: Pytree that every row sees whole.
+    tile: Rows taken at once.
+
+  Returns:
+    ``[n, ...]``, laid out as ``x``; padding has values too.
+  """
+  mesh = mesh_lib.mesh_of(x.values)
+  return _map_rows(x.values, context, function=function, mesh=mesh, tile=tile)
 
 
 def fold_pairs(
@@ -144,6 +163,24 @@ def _fold_rows(rows, context, state, *, update, mesh, tile):
     out_specs=mesh_lib.REPLICATED,
     check_vma=False,
   )(rows, context, state)
+
+
+@functools.partial(jax.jit, static_argnames=('function', 'mesh', 'tile'))
+def _map_rows(values, context, *, function, mesh, tile):
+  def per_device(values, context):
+    return lax.map(
+      lambda row: function(row.astype(jnp.float64), context),
+      values,
+      batch_size=tile,
+    )
+
+  return jax.shard_map(
+    per_device,
+    mesh=mesh,
+    in_specs=(mesh_lib.ROWS, mesh_lib.REPLICATED),
+    out_specs=mesh_lib.ROWS,
+    check_vma=False,
+  )(values, context)
 
 
 @functools.partial(jax.jit, static_argnames=('update', 'mesh', 'tile'))

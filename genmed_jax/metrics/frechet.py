@@ -1,6 +1,5 @@
 """Fréchet distance between Gaussian fits of two feature sets."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -9,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import as_rows, Rows, to_host
-from genmed_jax.metrics.folds import check_features, TILE
+from genmed_jax.metrics.folds import check_features, map_rows
 from genmed_jax.metrics.moments import moments, row_mean
 
 
@@ -141,31 +139,15 @@ def _map_roots(fit_x, fit_y, cross):
 
 
 def _jackknife_variance(x: Rows, fit: _Gaussian, root, difference) -> float:
-  mesh = mesh_lib.mesh_of(x.values)
-  slopes = to_host(
-    _slopes(x.values, fit.mean, root, difference, float(fit.count), mesh=mesh)
-  )[to_host(x.mask)]
-  return fit.count * np.var(slopes, ddof=1)
+  count = np.float64(fit.count)
+  slopes = map_rows(x, _slope, (fit.mean, root, difference, count))
+  return fit.count * np.var(to_host(slopes)[to_host(x.mask)], ddof=1)
 
 
-@functools.partial(jax.jit, static_argnames='mesh')
-def _slopes(values, mean, root, difference, count, *, mesh):
-  """Derivative of the distance by each row's weight, ``[n]``."""
-
-  def one(row, mean, root, difference):
-    centred = row.astype(jnp.float64) - mean
-    mapped = jnp.matmul(centred, root, precision=lax.Precision.HIGHEST)
-    return (centred @ centred - mapped @ mapped) / (count - 1) + 2 / count * (
-      difference @ centred
-    )
-
-  def per_device(values, *context):
-    return lax.map(lambda row: one(row, *context), values, batch_size=TILE)
-
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=(mesh_lib.ROWS,) + (mesh_lib.REPLICATED,) * 3,
-    out_specs=mesh_lib.ROWS,
-    check_vma=False,
-  )(values, mean, root, difference)
+def _slope(row, context):
+  """Derivative of the distance by the weight of one row."""
+  mean, root, difference, count = context
+  centred = row - mean
+  mapped = jnp.matmul(centred, root, precision=lax.Precision.HIGHEST)
+  own = (centred @ centred - mapped @ mapped) / (count - 1)
+  return own + 2 / count * (difference @ centred)
