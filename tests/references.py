@@ -73,3 +73,27 @@ def inception_score(logits, splits, seed):
     kl = part * (np.log(part) - np.log(part.mean(0)))
     scores.append(np.exp(kl.sum(1).mean()))
   return np.mean(scores), np.std(scores)
+
+
+def vendi(y, orders):
+  y = np.float64(y)
+  y = y / np.linalg.norm(y, axis=1, keepdims=True)
+  eigenvalues = np.linalg.eigvalsh(y @ y.T / len(y))
+  eigenvalues = eigenvalues[eigenvalues > 1e-12]
+  scores = []
+  for q in orders:
+    if q == 1:
+      scores.append(np.exp(-np.sum(eigenvalues * np.log(eigenvalues))))
+    elif q == np.inf:
+      scores.append(1 / eigenvalues.max())
+    else:
+      scores.append(np.sum(eigenvalues**q) ** (1 / (1 - q)))
+  return scores
+
+
+def sliced_wasserstein(x, y):
+  """Closed form; the second moments are about the means."""
+  x, y = np.float64(x), np.float64(y)
+  difference = x.mean(0) - y.mean(0)
+  gap = np.sqrt(x.var(0).mean()) - np.sqrt(y.var(0).mean())
+  return np.sqrt(np.mean(difference**2) + gap**2)

@@ -19,8 +19,11 @@ from genmed_jax.metrics.resampling import (
   Interval,
   normal_interval,
 )
+from genmed_jax.metrics.vendi import ORDERS, rke, vendi_score
+from genmed_jax.metrics.wasserstein import approximate_sliced_wasserstein
 
 __all__ = [
+  'approximate_sliced_wasserstein',
   'authenticity',
   'Comparison',
   'floor',
@@ -31,10 +34,12 @@ __all__ = [
   'neighbourhoods',
   'polynomial_mmd',
   'prdc',
+  'rke',
   'per_image',
   'score',
   'Score',
   'select',
+  'vendi_score',
 ]
 
 
@@ -161,6 +166,24 @@ def _is(c: Comparison):
   return result.value, _normal(c, result, at_least=1.0), ''
 
 
+def _asw(c: Comparison):
+  result = approximate_sliced_wasserstein(**c.sets)
+  return result.value, _normal(c, result, at_least=0.0), ''
+
+
+def _vendi(order: float):
+  at = ORDERS.index(order)
+
+  def measure(c: Comparison):
+    value, interval = float(c.vendi.value[at]), None
+    if c.bootstrap:
+      error = float(c.vendi.std_error[at])
+      interval = normal_interval(value, error, at_least=1.0)
+    return value, interval, 'grows with the number of images'
+
+  return measure
+
+
 def _normal(c: Comparison, result, **bounds) -> Interval | None:
   if not c.bootstrap:
     return None
@@ -202,6 +225,11 @@ METRICS = {
   'kid': Metric('lower', _kid),
   'mmd_poly': Metric('lower', _mmd_poly),
   'is': Metric('higher', _is, needs_logits=True),
+  'asw': Metric('lower', _asw),
+  'vendi': Metric('higher', _vendi(1.0)),
+  'vendi_0.5': Metric('higher', _vendi(0.5)),
+  'vendi_inf': Metric('higher', _vendi(np.inf)),
+  'rke': Metric('higher', _vendi(2.0)),
   'precision': Metric('higher', _mean_of('precision'), per_image=True),
   'recall': Metric('higher', _mean_of('recall'), per_image=True),
   'density': Metric('higher', _mean_of('density'), per_image=True),

@@ -8,7 +8,7 @@ import numpy as np
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.features import Features
 from genmed_jax.mesh import Rows
-from genmed_jax.metrics import manifold, memorisation, neighbours
+from genmed_jax.metrics import manifold, memorisation, neighbours, vendi
 
 NEIGHBOURS = 5
 
@@ -116,6 +116,15 @@ class Comparison:
   def authentic(self) -> np.ndarray:
     """Which generated images are authentic, ``[m]`` bool."""
     return memorisation.authenticity_of(self.train_neighbourhoods)
+
+  @functools.cached_property
+  def vendi(self) -> vendi.Vendi:
+    """Vendi scores of the generated set, an entry per order."""
+    return vendi.vendi_score(
+      self.generated.values,
+      mask=self.generated.mask,
+      std_error=self.bootstrap > 0,
+    )
 
   def halves(self) -> 'Comparison':
     """Two disjoint seeded halves of the reference, one as if generated."""

@@ -1,0 +1,174 @@
+"""Vendi score: how many different images a set effectively holds."""
+
+from typing import NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from genmed_jax.mesh import as_rows, Rows, to_host
+from genmed_jax.metrics.folds import fold_rows, map_rows, TooFewImages
+
+ORDERS = (0.5, 1.0, 2.0, np.inf)
+
+
+class Vendi(NamedTuple):
+  """Scores, one per order ``[orders]``, and their ``std_error`` (or None)."""
+
+  value: np.ndarray
+  std_error: np.ndarray | None
+
+
+def vendi_score(
+  y, *, orders=ORDERS, mask=None, std_error: bool = False
+) -> Vendi:
+  r"""Vendi scores of a set under the cosine kernel.
+
+  With :math:`\lambda` the eigenvalues of K/m, K the cosines between images,
+
+  .. math:: V_q = \Bigl(\sum_k \lambda_k^q\Bigr)^{1/(1-q)}, \quad
+    V_1 = e^{-\sum \lambda \log \lambda}, \quad V_\infty = 1 / \lambda_{\max}
+
+  The eigenvalues are those of the d x d Gram matrix of the unit rows where it
+  is the smaller one, so K is never formed for a large set. q = 2, alone, needs
+  no eigenvalues: it is :func:`rke`.
+
+  The standard error is the infinitesimal jackknife; the score's slope by the
+  weight of an image is a quadratic form of it in the eigenvectors. It is not
+  defined for q < 1 where eigenvalues vanish, whose slopes have no bound.
+
+  Args:
+    y: Features, ``[m, d]``; a row of zeros has no direction and counts as
+      like nothing, itself included.
+    orders: Which q, each positive.
+    mask: ``[m]``, nonzero for rows that count; all rows if None.
+    std_error: Whether to compute the standard errors too.
+
+  Returns:
+    :class:`Vendi`, from 1 (copies of one image) to m; higher is more diverse.
+    It grows with m: compare at equal m.
+
+  Raises:
+    ValueError: if there are fewer than two images or an order is not positive.
+
+  References:
+    Friedman & Dieng, 2023, definition 3.1; Pasarkar & Dieng, 2024, eq. 2.
+  """
+  if min(orders) <= 0:
+    raise ValueError(f'orders must be positive, not {orders}')
+  with jax.enable_x64(True):
+    y = _checked(y, mask)
+    count = int(y.mask.sum())
+    if count < y.values.shape[1]:
+      unit = _unit(to_host(y.values)[to_host(y.mask)].astype(np.float64), np)
+      gram = unit @ unit.T / count
+    else:
+      unit, gram = None, to_host(_gram(y)) / count
+    if not std_error:
+      return Vendi(_scores(scipy.linalg.eigvalsh(gram), orders), None)
+    eigenvalues, vectors = scipy.linalg.eigh(gram, driver='evd')
+    value = _scores(eigenvalues, orders)
+    slopes = _slopes(np.maximum(eigenvalues, 0.0), value, orders)
+    if unit is not None:
+      # Rows of the m x m vectors, rescaled, are the projections.
+      squares = count * np.maximum(eigenvalues, 0.0) * vectors**2
+      influence = squares @ slopes
+    else:
+      influence = to_host(map_rows(y, _project, (vectors, slopes)))
+      influence = influence[to_host(y.mask)]
+    error = influence.std(axis=0, ddof=1) / np.sqrt(count)
+    return Vendi(value, error)
+
+
+def rke(y, *, mask=None) -> float:
+  r"""Rényi kernel entropy score: the Vendi score of order 2.
+
+  .. math:: 1 / \sum_{ij} (K_{ij} / m)^2 = 1 / \|\tfrac1m Y^\top Y\|_F^2
+
+  over unit rows, without an eigendecomposition.
+
+  Args:
+    y: Features, ``[m, d]``.
+    mask: ``[m]``, nonzero for rows that count; all rows if None.
+
+  Returns:
+    From 1 to m; higher is more diverse.
+
+  Raises:
+    ValueError: if there are fewer than two images.
+
+  References:
+    Jalali et al., 2023, section 4.
+  """
+  with jax.enable_x64(True):
+    y = _checked(y, mask)
+    return float(to_host(y.mask.sum() ** 2 / jnp.sum(_gram(y) ** 2)))
+
+
+def _checked(y, mask) -> Rows:
+  y = as_rows(y, mask)
+  if y.values.ndim != 2:
+    raise ValueError(f'features must be [m, d], not {y.values.shape}')
+  if (count := int(y.mask.sum())) < 2:
+    raise TooFewImages(f'needs at least 2 images, got {count}')
+  return y
+
+
+def _unit(rows, xp):
+  """Rows of length one; rows of zeros stay."""
+  norms = xp.sqrt(xp.sum(rows**2, axis=-1, keepdims=True))
+  return rows / xp.where(norms > 0, norms, 1.0)
+
+
+def _gram(y: Rows) -> jax.Array:
+  width = y.values.shape[1]
+  return fold_rows(y, _add_gram, jnp.zeros((width, width)))
+
+
+def _add_gram(values, valid, info, context, gram):
+  del info, context
+  unit = jnp.where(valid[:, None], _unit(values, jnp), 0.0)
+  return gram + jnp.matmul(unit.T, unit, precision=lax.Precision.HIGHEST)
+
+
+def _project(row, context):
+  vectors, slopes = context
+  along = jnp.matmul(_unit(row, jnp), vectors, precision=lax.Precision.HIGHEST)
+  return jnp.matmul(along**2, slopes, precision=lax.Precision.HIGHEST)
+
+
+def _scores(eigenvalues, orders) -> np.ndarray:
+  eigenvalues = eigenvalues[eigenvalues > _rounding(eigenvalues)]
+  return np.array([_score(eigenvalues, order) for order in orders])
+
+
+def _rounding(eigenvalues) -> float:
+  """Eigenvalues up to here are zeros of a rank-deficient matrix."""
+  return len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[-1]
+
+
+def _score(eigenvalues, order) -> float:
+  if order == 1:
+    return np.exp(-np.sum(eigenvalues * np.log(eigenvalues)))
+  if np.isinf(order):
+    return 1 / eigenvalues.max()
+  return np.sum(eigenvalues**order) ** (1 / (1 - order))
+
+
+def _slopes(eigenvalues, value, orders) -> np.ndarray:
+  """Change of each score by the weight along each eigenvector, ``[r, q]``."""
+  kept = eigenvalues > _rounding(eigenvalues)
+  safe = np.where(kept, eigenvalues, 1.0)
+  columns = []
+  for score, order in zip(value, orders, strict=True):
+    if order == 1:
+      slope = -score * (np.log(safe) + 1)
+    elif np.isinf(order):
+      slope = np.where(eigenvalues == eigenvalues[-1], -(score**2), 0.0)
+    else:
+      power = np.sum(safe[kept] ** order)
+      slope = score * order / (1 - order) * safe ** (order - 1) / power
+    columns.append(np.where(kept, slope, 0.0))
+  return np.stack(columns, axis=1)

@@ -1,0 +1,103 @@
+"""Sliced Wasserstein distance between feature sets."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genmed_jax.mesh import as_rows, Rows, to_host
+from genmed_jax.metrics.folds import (
+  check_features,
+  fold_rows,
+  map_rows,
+)
+from genmed_jax.metrics.moments import row_mean
+
+
+class SlicedWasserstein(NamedTuple):
+  """``value`` in feature units and its ``std_error``."""
+
+  value: float
+  std_error: float
+
+
+def approximate_sliced_wasserstein(
+  x, y, *, mask_x=None, mask_y=None
+) -> SlicedWasserstein:
+  r"""Sliced 2-Wasserstein distance in closed form, without projections.
+
+  In high dimension a random projection of a set is nearly Gaussian, so
+
+  .. math:: \frac1d \|\mu_x - \mu_y\|^2 + \Bigl(\sqrt{\tfrac1d E\|c_x\|^2}
+      - \sqrt{\tfrac1d E\|c_y\|^2}\Bigr)^2
+
+  is the mean squared distance of the projections, c being centred rows; its
+  root is returned. Sums are float64 and centred, so an offset costs nothing.
+  The standard error is the infinitesimal jackknife.
+
+  Args:
+    x: Real features, ``[n, d]``.
+    y: Generated features, ``[m, d]``.
+    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
+    mask_y: ``[m]``.
+
+  Returns:
+    :class:`SlicedWasserstein`; lower is better, 0 for equal first moments and
+    equal total variance: it sees nothing else.
+
+  Raises:
+    ValueError: if the widths differ or a set has fewer than two images.
+
+  References:
+    Nadjahi et al., 2021, theorem 1 and section 3.2.
+  """
+  with jax.enable_x64(True):
+    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
+    check_features(x, y)
+    mean_x, spread_x = _first_moments(x)
+    mean_y, spread_y = _first_moments(y)
+    difference = mean_x - mean_y
+    gap = spread_x - spread_y
+    value = np.sqrt(np.mean(difference**2) + gap**2)
+    if value == 0:
+      return SlicedWasserstein(0.0, 0.0)
+    variance = sum(
+      _jackknife_variance(rows, mean, sign * difference, spread, sign * gap)
+      for rows, mean, spread, sign in (
+        (x, mean_x, spread_x, 1),
+        (y, mean_y, spread_y, -1),
+      )
+    )
+    return SlicedWasserstein(
+      float(value), float(np.sqrt(variance) / (2 * value))
+    )
+
+
+def _first_moments(x: Rows) -> tuple[np.ndarray, float]:
+  """Mean ``[d]`` and root mean square distance from it, per coordinate."""
+  count, mean = row_mean(x)
+  squares = fold_rows(x, _add_squares, jnp.zeros(()), context=mean)
+  spread = np.sqrt(to_host(squares / count) / x.values.shape[1])
+  return to_host(mean), spread
+
+
+def _add_squares(values, valid, info, mean, total):
+  del info
+  centred = jnp.where(valid[:, None], values - mean, 0.0)
+  return total + jnp.sum(centred**2)
+
+
+def _jackknife_variance(x: Rows, mean, difference, spread, gap) -> float:
+  """Variance of the squared distance through one set's images."""
+  # A set without spread has no slope in it either.
+  slope = gap / spread if spread > 0 else 0.0
+  slopes = map_rows(x, _slope, (mean, difference, np.float64(slope)))
+  slopes = to_host(slopes)[to_host(x.mask)]
+  return np.var(slopes, ddof=1) / len(slopes)
+
+
+def _slope(row, context):
+  mean, difference, slope = context
+  centred = row - mean
+  return 2 * jnp.mean(difference * centred) + slope * jnp.mean(centred**2)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax.metrics.vendi import ORDERS, rke, vendi_score
+from tests import references
+
+
+def features(random, m, d):
+  scale = np.exp(-np.arange(d) / d * 2)
+  return np.float32(random.standard_normal((m, d)) * scale + 0.3)
+
+
+@pytest.mark.parametrize(('m', 'd'), [(80, 12), (30, 90), (64, 64)])
+def test_equals_reference_padded_and_sharded(random, mesh, m, d):
+  y = features(random, m, d)
+  rows = mesh_lib.shard_rows(mesh, y)
+  result = vendi_score(rows.values, mask=rows.mask, std_error=True)
+  np.testing.assert_allclose(result.value, references.vendi(y, ORDERS))
+  plain = vendi_score(y, std_error=True)
+  np.testing.assert_allclose(result.std_error, plain.std_error, rtol=1e-8)
+  np.testing.assert_allclose(rke(rows.values, mask=rows.mask), result.value[2])
+
+
+def test_equals_vendi_score(random):
+  vendi = pytest.importorskip('vendi_score.vendi')
+  y = np.float64(features(random, 70, 20))
+  for order in (0.5, 1, 2, np.inf):
+    theirs = vendi.score_dual(y, q=order, normalize=True)
+    ours = vendi_score(y, orders=(order,)).value[0]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_counts_directions():
+  axes = np.repeat(np.eye(6, 9), 5, axis=0)
+  np.testing.assert_allclose(vendi_score(axes).value, 6, rtol=1e-12)
+  np.testing.assert_allclose(vendi_score(axes[:5]).value, 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize('shape', [(50, 8), (10, 30)])
+def test_invariances(random, shape):
+  y = features(random, *shape)
+  value = vendi_score(y).value
+  lengths = random.uniform(1, 3, (len(y), 1)).astype(np.float32)
+  for same in (y[::-1], np.concatenate([y, y]), y * lengths):
+    np.testing.assert_allclose(vendi_score(same).value, value, rtol=1e-5)
+
+
+def test_std_error_is_the_spread_over_draws(random):
+  results = [
+    vendi_score(features(random, 300, 12), std_error=True) for _ in range(60)
+  ]
+  spread = np.std([r.value for r in results], axis=0, ddof=1)
+  ratio = np.mean([r.std_error for r in results], axis=0) / spread
+  assert np.all((0.7 < ratio) & (ratio < 1.4))
+
+
+def test_bad_input():
+  with pytest.raises(ValueError, match='orders must be positive'):
+    vendi_score(np.ones((4, 4)), orders=(0.0,))
+  with pytest.raises(ValueError, match='at least 2 images, got 1'):
+    vendi_score(np.ones((1, 4)))
