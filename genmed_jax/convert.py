@@ -13,6 +13,7 @@ from absl import flags
 import tqdm
 
 from genmed_jax import __version__, entry, networks
+from genmed_jax.errors import UsageError
 from genmed_jax.networks import weights
 
 _NETWORK = flags.DEFINE_string(
@@ -44,14 +45,14 @@ def convert(name: str, source: Path, cache_dir: Path) -> Path:
     The folder written: an orbax checkpoint and ``manifest.json``.
 
   Raises:
-    ValueError: if the network is unknown or has no weights to convert, or
+    UsageError: if the network is unknown or has no weights to convert, or
       with everything in the file that does not fit.
     FileNotFoundError: if there is no such file.
   """
   network, tap = networks.parse(name)
   architecture = networks.NETWORKS[network]
   if architecture.upstream is None:
-    raise ValueError(f'{network} has seeded weights: nothing to convert')
+    raise UsageError(f'{network} has seeded weights: nothing to convert')
   if not source.is_file():
     raise FileNotFoundError(f'--source={source}: no such file')
   tensors = architecture.prepare(weights.read_tensors(source))
@@ -67,8 +68,8 @@ def convert(name: str, source: Path, cache_dir: Path) -> Path:
       networks.leaves_of(network, architecture.taps),
       architecture.rules,
     )
-  except ValueError as error:
-    raise ValueError(f'{source.name} is not {name}: {error}') from error
+  except UsageError as error:
+    raise UsageError(f'{source.name} is not {name}: {error}') from error
   path = weights.folder(cache_dir, name)
   sha256 = weights.sha256_of(source)
   weights.save(
@@ -127,11 +128,11 @@ def main() -> None:
   cache_dir = entry.cache_dir()
   network, _ = networks.parse(_NETWORK.value)
   if bool(_SOURCE.value) == _DOWNLOAD.value:
-    raise ValueError('give either --source=FILE or --download')
+    raise UsageError('give either --source=FILE or --download')
   if _DOWNLOAD.value:
     upstream = networks.NETWORKS[network].upstream
     if upstream is None:
-      raise ValueError(f'{network} has seeded weights: nothing to download')
+      raise UsageError(f'{network} has seeded weights: nothing to download')
     source = download(upstream, cache_dir / 'downloads')
   else:
     source = Path(_SOURCE.value)

@@ -5,8 +5,14 @@ import os
 from pathlib import Path
 import sys
 from typing import NoReturn
+import warnings
 
 from absl import app, flags, logging
+
+from genmed_jax.errors import UsageError
+
+# What disks, decoders, devices and numbers do on a bad day.
+_FAILURES = (OSError, RuntimeError, ValueError, MemoryError, OverflowError)
 
 _CACHE_DIR = flags.DEFINE_string(
   'cache_dir',
@@ -20,9 +26,9 @@ def run(main: Callable[[], None]) -> None:
   """Parses the flags, calls ``main`` and ends with an exit status.
 
   0 when done. 2 with one line when what the user gave cannot be used
-  (``ValueError`` and unknown or malformed flags). 1 with one line when the
-  run failed on the way (a file, a decoder, the disk). Anything else is a bug
-  and keeps its traceback.
+  (``UsageError`` and unknown or malformed flags). 1 with one line when the
+  run failed on the way; ``--verbosity=1`` shows where. Anything not foreseen
+  as a failure is a bug and keeps its traceback.
   """
 
   def guarded(argv: list[str]) -> None:
@@ -31,12 +37,14 @@ def run(main: Callable[[], None]) -> None:
     if not flags.FLAGS['verbosity'].present:
       # Libraries' accounts of their own doings are no news to a user.
       logging.set_verbosity(logging.WARNING)
+      warnings.simplefilter('ignore')
     try:
       main()
-    except ValueError as error:
+    except UsageError as error:
       _end(2, error)
-    except (OSError, RuntimeError) as error:
-      _end(1, error)
+    except _FAILURES as error:
+      logging.debug('failed', exc_info=error)
+      _end(1, str(error) or type(error).__name__)
     except KeyboardInterrupt:
       _end(130, 'interrupted; run again to resume')
 
@@ -52,7 +60,7 @@ def cache_dir() -> Path:
 def _parse(argv: list[str]) -> list[str]:
   try:
     return flags.FLAGS(argv)
-  except flags.Error as error:
+  except (flags.Error, UnicodeError) as error:
     return _end(2, error)
 
 

@@ -74,8 +74,8 @@ _RESIZE = flags.DEFINE_enum(
 _BATCH_SIZE = flags.DEFINE_integer(
   'batch_size',
   None,
-  'Images in a step over all devices; 8 per CPU device and 128 per '
-  'accelerator if not given.',
+  'Images in a step over all devices of a process; 8 per CPU device and 128 '
+  'per accelerator if not given.',
   lower_bound=1,
 )
 _DTYPE = flags.DEFINE_enum(
@@ -93,7 +93,8 @@ _SEED = flags.DEFINE_integer(
 _LIMIT = flags.DEFINE_integer(
   'limit',
   None,
-  'Use at most so many images of each set, drawn with the seed.',
+  'Use at most so many images of the reference and of each generated set, '
+  'drawn with the seed.',
   lower_bound=2,
 )
 _OUTPUT_DIR = flags.DEFINE_string(

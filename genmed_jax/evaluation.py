@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-import re
 
 import jax
 from jax.sharding import Mesh
@@ -10,12 +9,18 @@ import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import metrics, results
-from genmed_jax.feature_spaces import feature_spaces, FeatureSpace, open_sets
+from genmed_jax.errors import UsageError
+from genmed_jax.feature_spaces import (
+  check,
+  feature_spaces,
+  FeatureSpace,
+  open_sets,
+  OVERALL,
+  samples_file,
+)
 from genmed_jax.features import Features
 from genmed_jax.metrics import Comparison
 from genmed_jax.results import Row
-
-OVERALL = 'overall'
 
 _SAMPLE_COLUMNS = (
   'features',
@@ -79,11 +84,14 @@ def evaluate(config: Config) -> list[Row]:
     The rows of ``results.csv``, on every process; process 0 writes.
 
   Raises:
-    ValueError: if something in ``config`` cannot be used.
+    UsageError: if something in ``config`` cannot be used.
     OSError: if something cannot be read or written.
     DecodeError: if an image cannot be used and errors are not skipped.
   """
   output_dir = Path(config.output_dir)
+  if config.bootstrap == 1:
+    raise UsageError('--bootstrap=1: a spread takes two replicates or more')
+  check(config)
   sets = open_sets(config)
   spaces = feature_spaces(config, sets)
   results.check_writable(output_dir)
@@ -101,20 +109,28 @@ def evaluate(config: Config) -> list[Row]:
     for generated in space.generated:
       for group in (None, *sets.groups(generated.name, config.group_by)):
         comparison = _comparison(mesh, config, space, generated, group)
-        if group not in floors:
-          floors[group] = _floors(space, comparison.halves())
-        rows += _rows(space, generated.name, group, comparison, floors[group])
+        if group is None and min(comparison.counts) < 2:
+          raise UsageError(
+            f'{generated.name}: fewer than two images are left to compare'
+          )
+        size = group, comparison.counts[1]
+        if size not in floors:
+          floors[size] = _floors(space, comparison.halves())
+        rows += _rows(space, generated, group, comparison, floors[size])
         if group is None:
           samples[generated.name] += _samples(
             mesh, config, space, generated, comparison
           )
   if jax.process_index() == 0:
-    for name, lines in samples.items():
-      if lines:
-        file = f'samples_{re.sub(r"[^A-Za-z0-9_.-]+", "_", name)}.csv'
-        results.write_csv(output_dir / file, _SAMPLE_COLUMNS, lines)
-    results.write_text(output_dir / 'run.flags', config.flags())
-    results.write_results(output_dir, rows, provenance)
+    files = {
+      samples_file(name): results.csv_text(_SAMPLE_COLUMNS, lines)
+      for name, lines in samples.items()
+      if lines
+    }
+    files['run.flags'] = config.flags()
+    files['results.json'] = results.results_json(rows, provenance)
+    files['results.csv'] = results.results_csv(rows)
+    results.write(output_dir, files)
   return rows
 
 
@@ -149,26 +165,29 @@ def _floors(space: FeatureSpace, halves: Comparison) -> dict:
 
 def _rows(
   space: FeatureSpace,
-  generated: str,
+  generated: Features,
   group: str | None,
   comparison: Comparison,
   floors: dict,
 ) -> list[Row]:
+  skipped = generated.skipped + space.reference.skipped
+  left_out = (f'{skipped} images were left out',) if skipped else ()
+  called = OVERALL if group is None else group or '(none)'
   rows = []
   for name, key in space.metrics:
     score = metrics.score(key, comparison)
     rows.append(
       Row(
-        generated,
+        generated.name,
         space.name,
-        group or OVERALL,
+        called,
         name,
         score.value,
         *(score.interval or (None, None, None)),
         floors[name],
         metrics.METRICS[key].direction,
         *comparison.counts,
-        score.note,
+        score.notes + left_out,
       )
     )
   return rows

@@ -9,6 +9,7 @@ there is nothing to disagree with the rows themselves.
 
 import contextlib
 import fcntl
+import io
 import os
 from pathlib import Path
 
@@ -33,7 +34,11 @@ class FeatureCache:
 
   def is_complete(self) -> bool:
     """Whether every output is there whole."""
-    return all(self._path(name).exists() for name in self._outputs)
+    return all(
+      self._path(name).exists()
+      and self._path(name).stat().st_size == self._size(name)
+      for name in self._outputs
+    )
 
   def load(self) -> dict[str, np.ndarray]:
     """The finished arrays, mapped from disk."""
@@ -68,10 +73,11 @@ class FeatureCache:
     """
     with contextlib.ExitStack() as stack:
       files, starts, done = {}, {}, []
-      for name, (width, dtype) in self._outputs.items():
+      for name in self._outputs:
         file = stack.enter_context(self._open(name))
         files[name] = file
-        starts[name] = self._write_header(file, width, dtype)
+        file.seek(0)
+        starts[name] = file.write(self._header(name))
         there = file.seek(0, os.SEEK_END) - starts[name]
         done.append(there // self._row_bytes(name))
       resumed = min(done) // batch_size * batch_size
@@ -86,6 +92,8 @@ class FeatureCache:
           file.flush()
 
       yield resumed, append
+      for file in files.values():
+        os.fsync(file.fileno())
     for name in self._outputs:
       os.replace(self._path(name, '.part'), self._path(name))
 
@@ -96,19 +104,22 @@ class FeatureCache:
     path = self._path(name, '.part')
     return open(path, 'r+b' if path.exists() else 'w+b')
 
-  def _write_header(self, file, width, dtype) -> int:
-    """Writes the finished array's header and returns its length."""
-    shape = (self._rows, width) if width else (self._rows,)
-    file.seek(0)
+  def _header(self, name: str) -> bytes:
+    """The finished array's header."""
+    width, dtype = self._outputs[name]
+    header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-      file,
+      header,
       {
         'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)),
         'fortran_order': False,
-        'shape': shape,
+        'shape': (self._rows, width) if width else (self._rows,),
       },
     )
-    return file.tell()
+    return header.getvalue()
+
+  def _size(self, name: str) -> int:
+    return len(self._header(name)) + self._rows * self._row_bytes(name)
 
   def _row_bytes(self, name: str) -> int:
     width, dtype = self._outputs[name]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import dataclasses
 from pathlib import Path
+import re
 
 import numpy as np
 
@@ -11,11 +12,14 @@ from genmed_jax import metrics, networks
 from genmed_jax.data import decode
 from genmed_jax.data.source import Source, StoredFeatures
 from genmed_jax.data.sources import open_source
+from genmed_jax.errors import UsageError
 from genmed_jax.features import Features
 from genmed_jax.stream import Extractor
 
 # What the features are called when the sources bring their own.
 GIVEN = 'given'
+# What all images together are called, beside the groups.
+OVERALL = 'overall'
 
 AnySource = Source | StoredFeatures
 
@@ -64,50 +68,86 @@ class FeatureSpace:
   train: Features | None
 
   @property
-  def skipped(self) -> dict[str, int]:
+  def skipped(self) -> dict:
     """Images of each set that could not be used."""
-    sets = [self.reference, *self.generated, self.train]
-    return {s.name: s.skipped for s in sets if s}
+    return {
+      'reference': self.reference.skipped,
+      'generated': {s.name: s.skipped for s in self.generated},
+      'train': self.train.skipped if self.train else 0,
+    }
+
+
+def samples_file(name: str) -> str:
+  """The file of a generated set's per-image scores."""
+  safe = re.sub(r'[^\w.-]+', '_', name)
+  return f'samples_{safe}.csv'
+
+
+def check(config) -> None:
+  """Checks what can be checked before any source is opened.
+
+  Raises:
+    UsageError: if a metric, network or intensity is unknown.
+  """
+  metrics.select(config.metrics)
+  decode.parse_intensity(config.intensity)
+  if not config.features:
+    raise UsageError('--features is empty; it takes NETWORK[:TAP]')
+  parsed = [networks.parse(name) for name in config.features]
+  if repeated := next((p for p in parsed if parsed.count(p) > 1), None):
+    raise UsageError(f'--features names {":".join(repeated)} twice')
 
 
 def open_sets(config) -> Sets:
   """Opens the sources of an ``evaluation.Config`` and holds them together.
 
   Raises:
-    ValueError: if a source cannot be used, or not beside the others.
+    UsageError: if a source cannot be used, or not beside the others.
   """
 
-  def opened(text: str, root: str | None) -> AnySource:
+  def opened(text: str, root: str | None, limit: int | None) -> AnySource:
     return open_source(
       text,
       root=root,
       image_column=config.image_column,
-      limit=config.limit,
+      limit=limit,
       seed=config.seed,
     )
 
   sets = Sets(
-    opened(config.reference, config.reference_root),
-    [opened(text, config.generated_root) for text in config.generated],
-    opened(config.train, config.reference_root) if config.train else None,
+    opened(config.reference, config.reference_root, config.limit),
+    [
+      opened(text, config.generated_root, config.limit)
+      for text in config.generated
+    ],
+    # Whole: a copy of a training image left out would pass for authentic.
+    None
+    if config.train is None
+    else opened(config.train, config.reference_root, None),
   )
-  names = [generated.name for generated in sets.generated]
-  if repeated := next((n for n in names if names.count(n) > 1), None):
-    raise ValueError(
-      f'two generated sets are called {repeated!r}: tell them apart with '
-      '--generated=NAME=SOURCE'
-    )
+  files = [samples_file(generated.name) for generated in sets.generated]
+  for name, file in zip((s.name for s in sets.generated), files, strict=True):
+    if files.count(file) > 1:
+      raise UsageError(
+        f'two generated sets are called {name!r}, or nearly so: tell them '
+        'apart with --generated=NAME=SOURCE'
+      )
   if column := config.group_by:
     for source in (sets.reference, *sets.generated):
       if column not in source.labels:
-        raise ValueError(
+        raise UsageError(
           f'--group_by={column}: {source.name} has no such column; it has '
           f'{", ".join(source.labels) or "none"}'
+        )
+      if OVERALL in source.labels[column]:
+        raise UsageError(
+          f'--group_by={column}: {source.name} has a group called {OVERALL}, '
+          'which is what all images together are called'
         )
   given = [isinstance(source, StoredFeatures) for source in sets.all()]
   if any(given) and not all(given):
     name = {flag: s.name for flag, s in zip(given, sets.all(), strict=True)}
-    raise ValueError(
+    raise UsageError(
       f'{name[True]} holds features and {name[False]} images: all sources '
       'must hold the one or the other'
     )
@@ -117,15 +157,13 @@ def open_sets(config) -> Sets:
 def feature_spaces(config, sets: Sets) -> Iterator[FeatureSpace]:
   """The feature spaces of a run, each extracted when it is reached.
 
-  Metrics, networks and their weights are checked at once, before any image
-  is read.
+  Networks and their weights are loaded at once, before any image is read.
 
   Raises:
-    ValueError: if a metric or network is unknown or they do not go together.
+    UsageError: if a metric is not defined on the features of a network.
     FileNotFoundError: if weights are missing.
   """
   names = metrics.select(config.metrics)
-  decode.parse_intensity(config.intensity)
   if isinstance(sets.reference, StoredFeatures):
     has_logits = all(source.logits is not None for source in sets.generated)
     chosen = _defined_on(GIVEN, names, config, has_logits, official=False)
@@ -141,8 +179,9 @@ def feature_spaces(config, sets: Sets) -> Iterator[FeatureSpace]:
       dtype=config.dtype,
     )
     has_logits = 'logits' in network.taps
+    official = network.official and config.intensity == 'dtype'
     loaded.append(
-      (network, _defined_on(name, names, config, has_logits, network.official))
+      (network, _defined_on(name, names, config, has_logits, official))
     )
   return _extracted(config, sets, loaded)
 
@@ -172,13 +211,12 @@ def _space(name, chosen, provenance, sets: Sets, extract) -> FeatureSpace:
 
 def _stored(source: StoredFeatures) -> Features:
   share = mesh_lib.local_share(len(source))
-  rows = np.arange(share.start, share.stop)
-  source = source.take(rows)
+  source = source.take(np.arange(share.start, share.stop))
   return Features(
     source.name,
     source.features,
     source.logits,
-    rows,
+    source.numbers,
     list(source.ids),
     source.labels,
   )
@@ -195,7 +233,7 @@ def _defined_on(
   chosen = []
   for name in names:
     if name == 'fid' and not official:
-      raise ValueError(
+      raise UsageError(
         'fid is defined on inception_v3 with its published weights, not on '
         f'{features}; ask for fd'
       )
@@ -203,6 +241,6 @@ def _defined_on(
     if metrics.METRICS[key].needs_logits and not has_logits:
       if config.metrics == 'all':
         continue
-      raise ValueError(f'{name} needs class logits, which {features} lacks')
+      raise UsageError(f'{name} needs class logits, which {features} lacks')
     chosen.append(('fid' if key == 'fd' and official else key, key))
   return list(dict.fromkeys(chosen))

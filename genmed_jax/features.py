@@ -13,7 +13,7 @@ class Features:
     name: Of the set.
     values: ``[n, d]``.
     logits: ``[n, classes]``, where the network has a classifier.
-    rows: ``[n]``, each row's number in the source.
+    rows: ``[n]``, each row's place in the whole source.
     ids: Which image each row is.
     labels: Column to ``[n]`` strings.
     skipped: How many images of the share could not be used.

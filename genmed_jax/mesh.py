@@ -49,6 +49,12 @@ def local_share(n: int) -> range:
   return range(n * process // processes, n * (process + 1) // processes)
 
 
+def global_rows(n_local: int) -> tuple[int, int]:
+  """Where this process's rows start among all, and how many all are."""
+  counts = multihost_utils.process_allgather(np.array(n_local)).reshape(-1)
+  return int(counts[: jax.process_index()].sum()), int(counts.sum())
+
+
 def shard_rows(mesh: Mesh, local: np.ndarray) -> Rows:
   """Lays this process's rows, and every other's, over the mesh.
 

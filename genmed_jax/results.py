@@ -32,7 +32,7 @@ class Row(NamedTuple):
   direction: str
   n_reference: int
   n_generated: int
-  note: str
+  note: tuple[str, ...]
 
 
 def check_writable(output_dir: Path) -> None:
@@ -51,41 +51,50 @@ def check_writable(output_dir: Path) -> None:
     ) from error
 
 
-def write_text(path: Path, text: str) -> None:
-  """Writes a file so that it is there whole or not at all."""
-  handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-  try:
-    with os.fdopen(handle, 'w', encoding='utf-8', newline='') as file:
-      file.write(text)
-    os.chmod(scratch, 0o644)
-    os.replace(scratch, path)
-  except BaseException:
-    os.unlink(scratch)
-    raise
+def write(output_dir: Path, files: dict[str, str]) -> None:
+  """Writes the files of a finished run in the place of an earlier one's.
+
+  Each is there whole or not at all, and the last of ``files`` only when all
+  are.
+  """
+  for name, text in files.items():
+    scratch = output_dir / f'.{name}.{os.getpid()}'
+    try:
+      scratch.write_text(
+        text, encoding='utf-8', errors='surrogateescape', newline=''
+      )
+      os.replace(scratch, output_dir / name)
+    except BaseException:
+      scratch.unlink(missing_ok=True)
+      raise
+  for path in output_dir.glob('samples_*.csv'):
+    if path.name not in files:
+      path.unlink()
 
 
-def write_csv(
-  path: Path, header: Sequence[str], rows: Iterable[Sequence]
-) -> None:
-  """Writes a CSV; None becomes an empty cell, floats keep every digit."""
+def csv_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
+  """A CSV; None becomes an empty cell, floats keep every digit."""
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
   writer.writerow(header)
   writer.writerows(rows)
-  write_text(path, text.getvalue())
+  return text.getvalue()
 
 
-def write_results(output_dir: Path, rows: list[Row], provenance: dict) -> None:
-  """Writes ``results.csv`` and ``results.json``."""
-  write_csv(output_dir / 'results.csv', Row._fields, rows)
+def results_csv(rows: list[Row]) -> str:
+  """The text of ``results.csv``."""
+  return csv_text(
+    Row._fields, [row._replace(note='; '.join(row.note)) for row in rows]
+  )
+
+
+def results_json(rows: list[Row], provenance: dict) -> str:
+  """The text of ``results.json``."""
   report = {
     'provenance': provenance,
     'results': [row._asdict() for row in rows],
   }
-  write_text(
-    output_dir / 'results.json',
-    json.dumps(report, indent=2, allow_nan=False) + '\n',
-  )
+  return json.dumps(report, indent=2, allow_nan=False) + '\n'
 
 
 def environment() -> dict:
@@ -121,7 +130,7 @@ def table(rows: list[Row]) -> str:
   )
   notes = {}
   for row in rows:
-    for note in filter(None, row.note.split('; ')):
+    for note in row.note:
       notes.setdefault(note, {}).setdefault(row.generated, []).append(
         row.metric
       )

@@ -19,14 +19,18 @@ import tqdm
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.data import decode, loader
-from genmed_jax.data.decode import DecodeError
 from genmed_jax.data.source import Source
+from genmed_jax.errors import DecodeError, UsageError
 from genmed_jax.feature_cache import FeatureCache
 from genmed_jax.features import Features
 from genmed_jax.networks import FeatureNetwork
 from genmed_jax.networks.preprocess import preprocess
 
 IN_FLIGHT = 2  # Batches computing while the next is being decoded.
+
+# To be raised when decoding or preprocessing comes to give other numbers, so
+# that cached features are not taken for theirs.
+_VERSION = 1
 
 
 class Extractor:
@@ -48,7 +52,7 @@ class Extractor:
       network: From ``networks.load``.
       cache_dir: Features are kept under ``features/`` in it.
       intensity: As ``--intensity``.
-      batch_size: Images in a step, over all devices of this process, rounded
+      batch_size: Images in a step over all devices of this process, rounded
         up to a multiple of them; ``mesh.default_batch_size`` if None.
       on_error: ``fail`` or ``skip``.
       workers: Decoding threads; two per core if None.
@@ -86,7 +90,7 @@ class Extractor:
 
     Raises:
       DecodeError: if an image cannot be used and errors are not skipped.
-      ValueError: if nothing is left, or the features are not finite.
+      UsageError: if nothing is left, or the features are not finite.
     """
     rows = mesh_lib.local_share(len(source))
     cache = self._cache(source, rows)
@@ -95,17 +99,17 @@ class Extractor:
         self._fill(cache, source, rows)
     arrays = cache.load()
     decoded = np.flatnonzero(arrays.pop('decoded'))
-    if len(decoded) < len(rows) and not self._skip:
-      raise DecodeError(
-        f'{source.name}: {len(rows) - len(decoded)} images cannot be used '
-        '(--on_error=skip leaves them out)'
-      )
+    for row in np.setdiff1d(np.arange(len(rows)), decoded):
+      broken = f'{source.name}: {source.ids[rows[row]]} cannot be used'
+      if not self._skip:
+        raise DecodeError(f'{broken} (--on_error=skip leaves it out)')
+      logging.warning('%s and is left out', broken)
     values = arrays[self.network.tap]
     features = Features(
       source.name,
       values,
       arrays.get('logits'),
-      np.arange(rows.start, rows.stop),
+      source.numbers[rows.start : rows.stop],
       list(source.ids[rows.start : rows.stop]),
       {c: v[rows.start : rows.stop] for c, v in source.labels.items()},
       skipped=len(rows) - len(decoded),
@@ -116,10 +120,14 @@ class Extractor:
     return features
 
   def _cache(self, source: Source, rows: range) -> FeatureCache:
-    key = hashlib.sha256(
-      f'{source.digest(rows)} {self.network.identity} {self._intensity}'
-      f' {",".join(self.network.taps)}'.encode()
-    ).hexdigest()
+    described = (
+      _VERSION,
+      source.digest(rows),
+      self.network.identity,
+      self.network.taps,
+      self._intensity,
+    )
+    key = hashlib.sha256(repr(described).encode()).hexdigest()
     side = self.network.preprocess.size
     image = jax.ShapeDtypeStruct((1, side, side, 3), np.float32)
     shapes = jax.eval_shape(self.network.apply, self.network.state, image)
@@ -156,10 +164,8 @@ class Extractor:
         self._to_unit,
         workers=self._workers,
       ):
-        for error in batch.errors:
-          if not self._skip:
-            raise DecodeError(error)
-          logging.warning('%s; left out', error)
+        if batch.errors and not self._skip:
+          raise DecodeError(batch.errors[0])
         images = mesh_lib.to_mesh(self._mesh, batch.images)
         sizes = mesh_lib.to_mesh(self._mesh, batch.sizes)
         inputs = self._preprocess(images, sizes)
@@ -172,10 +178,10 @@ class Extractor:
 
 def _check_finite(features: Features, network: str) -> None:
   if len(features.values) == 0:
-    raise ValueError(f'{features.name}: no image could be used')
+    raise UsageError(f'{features.name}: no image could be used')
   finite = np.isfinite(features.values).all(axis=1)
   if not finite.all():
-    raise ValueError(
+    raise UsageError(
       f'{features.name}: {network} gives features that are not finite for '
       f'{np.sum(~finite)} images'
     )

@@ -120,6 +120,14 @@ def test_logits_in_a_file_of_features_give_the_inception_score(
     ('real', 'fake', {'metrics': 'is'}, 'which given lacks'),
     ('real', 'fake', {'group_by': 'class'}, 'real has no such column'),
     ('real', 'fake', {'intensity': 'x'}, 'accepted are dtype'),
+    ('real', 'fake', {'features': ()}, '--features is empty'),
+    ('real', 'fake', {'bootstrap': 1}, '--bootstrap=1'),
+    (
+      'real',
+      'fake',
+      {'features': ('inception_v3', 'inception_v3:2048')},
+      'names inception_v3:2048 twice',
+    ),
     ('phantom:brain?n=4&size=32', 'fake', {}, 'must hold the one or the other'),
     (
       'phantom:brain?n=4&size=32',
@@ -147,6 +155,48 @@ def test_sets_of_one_name_must_be_told_apart(tmp_path, feature_files):
   config = config_of(tmp_path, *[feature_files['real']] * 3)
   with pytest.raises(ValueError, match='--generated=NAME=SOURCE'):
     evaluation.evaluate(config)
+  names = [f'{name}={feature_files["fake"]}' for name in ('日本', '中国')]
+  evaluation.evaluate(config_of(tmp_path, feature_files['real'], *names))
+  written = {path.name for path in (tmp_path / 'out').glob('samples*')}
+  assert written == {'samples_日本.csv', 'samples_中国.csv'}
+  # Another run's files do not stay beside these.
+  evaluation.evaluate(config_of(tmp_path, *[feature_files['real']] * 2))
+  written = {path.name for path in (tmp_path / 'out').glob('samples*')}
+  assert written == {'samples_real.csv'}
+
+
+def test_limited_sets_are_numbered_as_the_whole(tmp_path, feature_files):
+  evaluation.evaluate(
+    config_of(
+      tmp_path,
+      feature_files['real'],
+      feature_files['fake'],
+      limit=10,
+      write_ids=True,
+    )
+  )
+  samples = read_csv(tmp_path / 'out' / 'samples_fake.csv')
+  assert [s['image'] for s in samples] == [s['id'] for s in samples]
+  assert max(int(s['image']) for s in samples) > 9
+
+
+def test_images_without_a_label_are_a_group_of_their_own(
+  tmp_path, image_folder, random
+):
+  images = random.integers(0, 255, (16, 16, 16)).astype(np.uint8)
+  root = str(image_folder('set', images, classes=('', 'mass')))
+  rows = evaluation.evaluate(
+    config_of(
+      tmp_path,
+      root,
+      root,
+      features=('inception_v3_random:64',),
+      metrics='mmd_poly',
+      group_by='class',
+    )
+  )
+  counts = {row.group: row.n_reference for row in rows}
+  assert counts == {'overall': 16, '(none)': 8, 'mass': 8}
 
 
 def test_output_that_cannot_be_written(tmp_path, feature_files):
@@ -180,7 +230,7 @@ def test_groups(tmp_path, image_folder, random):
   for row in rows:
     if row.group in ('none', 'rare'):
       assert row.value is None
-      assert 'needs at least' in row.note
+      assert 'needs at least' in row.note[0]
   samples = read_csv(tmp_path / 'out' / 'samples_fake.csv')
   assert {line['id'] for line in samples} == {''}
 

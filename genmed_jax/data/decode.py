@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from genmed_jax.errors import UsageError
+
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')
 
 # Pillow's greyscale modes: those kept as they are, and those turned into L.
@@ -13,26 +15,27 @@ _GREY = {'L', 'I;16', 'I;16B', 'I;16L', 'I;16N', 'I', 'F'}
 _TO_GREY = {'1', 'LA', 'La'}
 
 
-class DecodeError(RuntimeError):
-  """An image that cannot be used; the message names it."""
-
-
 def read_image(path: Path) -> np.ndarray:
   """Decodes an image file.
 
   Colour is kept as RGB, palettes are looked up, alpha is dropped, EXIF
-  orientation is applied, 16-bit and floating greyscale keeps its depth.
+  orientation is applied, 16-bit and floating greyscale keeps its depth. Of a
+  camera's MPO the first picture is taken.
 
   Returns:
     ``[h, w, 1]`` or ``[h, w, 3]``; uint8, uint16, int32 or float32.
 
   Raises:
     Exception: whatever Pillow raises for a broken file; ``ValueError`` for
-      one with several frames, which have no single image to give.
+      one with several frames, which have no single image to give, and for
+      16-bit colour, of which Pillow keeps 8 bits.
   """
   with Image.open(path) as image:
-    if (frames := getattr(image, 'n_frames', 1)) > 1:
+    frames = getattr(image, 'n_frames', 1)
+    if frames > 1 and image.format != 'MPO':
       raise ValueError(f'it has {frames} frames where one image is expected')
+    if ';16' in str(image.tile) and image.mode not in _GREY:
+      raise ValueError('it has 16-bit colour, which would be cut to 8 bits')
     image = ImageOps.exif_transpose(image)
     if image.mode in _TO_GREY:
       image = image.convert('L')
@@ -57,25 +60,27 @@ def parse_intensity(text: str) -> Callable[[np.ndarray], np.ndarray]:
     their whole range, or float32 in [0, 1].
 
   Raises:
-    ValueError: if ``text`` is none of these.
+    UsageError: if ``text`` is none of these.
   """
   kind, _, numbers = text.partition(':')
   try:
     values = [float(number) for number in numbers.split(',')] if numbers else []
   except ValueError:
-    values = None
+    values = [np.nan]
+  if not np.isfinite(values).all():
+    kind = None
   if kind == 'dtype' and values == []:
     return _by_dtype
   if kind == 'minmax' and values == []:
     return lambda image: _stretch(image, image.min(), image.max())
-  if kind == 'percentile' and values and len(values) == 2:
+  if kind == 'percentile' and len(values) == 2:
     low, high = values
     if 0 <= low < high <= 100:
       return lambda image: _stretch(image, *np.percentile(image, (low, high)))
-  if kind == 'window' and values and len(values) == 2 and values[1] > 0:
+  if kind == 'window' and len(values) == 2 and values[1] > 0:
     centre, width = values
     return lambda image: _stretch(image, centre - width / 2, centre + width / 2)
-  raise ValueError(
+  raise UsageError(
     f'--intensity={text}: accepted are dtype, minmax, percentile:LOW,HIGH '
     'with 0 <= LOW < HIGH <= 100, and window:CENTRE,WIDTH with WIDTH > 0'
   )
@@ -101,6 +106,8 @@ def _by_dtype(image: np.ndarray) -> np.ndarray:
 def _stretch(image: np.ndarray, low: float, high: float) -> np.ndarray:
   _check_finite(image)
   low, span = float(low), float(high) - float(low)
+  if not np.isfinite(span):
+    raise ValueError('its values span more than a float can hold')
   if span <= 0:  # A flat image has no contrast to stretch.
     return np.zeros(image.shape, np.float32)
   return np.clip((image - low) / span, 0, 1).astype(np.float32)

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genmed_jax.data.decode import DecodeError
 from genmed_jax.data.source import Source
+from genmed_jax.errors import DecodeError
 
 PREFETCH = 2  # Batches decoded ahead of the one being used.
+_LARGEST_CANVAS = 1 << 32  # Bytes.
 
 
 class Batch(NamedTuple):
@@ -42,7 +43,9 @@ def batches(
 ) -> Iterator[Batch]:
   """Decodes ``rows`` of ``source`` in order, ahead of the caller.
 
-  At most :data:`PREFETCH` batches wait, whatever the set's size.
+  At most :data:`PREFETCH` batches wait, whatever the set's size. Batches of
+  one size throughout the set have canvases of that size; others are rounded
+  up, so that there are few shapes and few compilations.
 
   Args:
     source: Where from.
@@ -53,7 +56,12 @@ def batches(
 
   Yields:
     :class:`Batch`.
+
+  Raises:
+    OSError: if a file could not be read at all, which says nothing about it.
+    RuntimeError: if images are too unlike in shape for one canvas.
   """
+  usual = set()
   starts = range(rows.start, rows.stop, batch_size)
   waiting = collections.deque()
   with concurrent.futures.ThreadPoolExecutor(workers) as pool:
@@ -67,9 +75,9 @@ def batches(
           ]
         )
         if len(waiting) > PREFETCH:
-          yield _stack(waiting.popleft(), batch_size)
+          yield _stack(waiting.popleft(), batch_size, usual)
       while waiting:
-        yield _stack(waiting.popleft(), batch_size)
+        yield _stack(waiting.popleft(), batch_size, usual)
     finally:
       pool.shutdown(cancel_futures=True)
 
@@ -78,13 +86,16 @@ def _read(source, row, intensity) -> np.ndarray:
   try:
     return intensity(source.read(row))
   except Exception as error:  # Decoders raise of every kind on broken files.
+    if isinstance(error, OSError) and error.errno is not None:
+      raise  # The disk's fault, or the system's: the file may be sound.
     reason = str(error) or type(error).__name__
     raise DecodeError(
       f'{source.name}: {source.ids[row]} cannot be used: {reason}'
     ) from error
 
 
-def _stack(pending, batch_size: int) -> Batch:
+def _stack(pending, batch_size: int, usual: set) -> Batch:
+  """Stacks a batch; ``usual`` remembers the first batch's one shape."""
   images, errors = [], []
   for future in pending:
     try:
@@ -95,12 +106,20 @@ def _stack(pending, batch_size: int) -> Batch:
   decoded = [image for image in images if image is not None]
   shapes = {image.shape[:2] for image in decoded} or {(1, 1)}
   height, width = (max(sides) for sides in zip(*shapes, strict=True))
-  if len(shapes) > 1:
+  if not usual:
+    usual.update(shapes if len(shapes) == 1 else {None})
+  if shapes != usual:
     height, width = _roomy(height), _roomy(width)
   channels = max((image.shape[2] for image in decoded), default=1)
   dtypes = {image.dtype for image in decoded} or {np.dtype(np.uint8)}
   dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
-  canvas = np.zeros((batch_size, height, width, channels), dtype)
+  shape = (batch_size, height, width, channels)
+  if np.prod(shape, dtype=float) * dtype.itemsize > _LARGEST_CANVAS:
+    raise RuntimeError(
+      f'a batch of {batch_size} images up to {height} x {width} is too large '
+      'to hold: lower --batch_size'
+    )
+  canvas = np.zeros(shape, dtype)
   sizes = np.ones((batch_size, 2), np.int32)
   for row, image in enumerate(images):
     if image is not None:

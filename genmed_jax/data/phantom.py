@@ -16,6 +16,8 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from genmed_jax.errors import UsageError
+
 _VERSION = 'phantom-1'
 _BLOCK = 64
 
@@ -44,7 +46,7 @@ class Settings(NamedTuple):
     seed: Of the set.
     noise: Standard deviation of the Rician noise, at a signal range of 1.
     memorised: Share of the slices that are exact copies of another set's:
-      slice i of the set with seed ``of``.
+      slice i of the set with seed ``of``, and this size and noise.
     of: That set's seed.
   """
 
@@ -60,35 +62,36 @@ def parse(text: str) -> Settings:
   """Reads ``phantom:brain?key=value&...``.
 
   Raises:
-    ValueError: if the phantom, a key or a value is not one of ours.
+    UsageError: if the phantom, a key or a value is not one of ours.
   """
   name, _, query = text.removeprefix('phantom:').partition('?')
   if name != 'brain':
-    raise ValueError(f'unknown phantom {name!r}; there is: brain')
+    raise UsageError(f'unknown phantom {name!r}; there is: brain')
   values = {}
   for key, value in urllib.parse.parse_qsl(query, keep_blank_values=True):
     if key not in Settings._fields:
-      raise ValueError(
+      raise UsageError(
         f'{text}: unknown key {key!r}; known: {", ".join(Settings._fields)}'
       )
     kind = type(Settings._field_defaults[key])
     try:
       values[key] = kind(value)
     except ValueError:
-      raise ValueError(
+      raise UsageError(
         f'{text}: {key} must be a number ({kind.__name__}), not {value!r}'
       ) from None
   settings = Settings(**values)
   if not (
-    settings.n > 0
-    and settings.size >= 16
-    and settings.noise >= 0
+    0 < settings.n <= 100_000
+    and 16 <= settings.size <= 1024
+    and 0 <= settings.noise <= 10
     and 0 <= settings.memorised <= 1
-    and min(settings.seed, settings.of) >= 0
+    and 0 <= min(settings.seed, settings.of)
+    and max(settings.seed, settings.of) < 2**32
   ):
-    raise ValueError(
-      f'{text}: n must be positive, size at least 16, noise and seeds not '
-      'negative, memorised in [0, 1]'
+    raise UsageError(
+      f'{text}: n must be from 1 to 100000, size from 16 to 1024, noise from '
+      '0 to 10, memorised in [0, 1], seeds from 0 to 2**32 - 1'
     )
   return settings
 

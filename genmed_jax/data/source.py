@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 import dataclasses
 import hashlib
+from pathlib import Path
 
 import numpy as np
 
@@ -14,8 +15,8 @@ class Source:
   Attributes:
     name: What the set is called in the results.
     ids: Which image each item is: a relative path, or a number.
-    stamps: What each item's content depends on, for the feature cache: of a
-      file its path in the set, size and time of change.
+    numbers: ``[n]``, each item's place in the whole source.
+    stamps: What each item's content depends on, for the feature cache.
     labels: Column to ``[n]`` strings.
     read: Item number to ``[h, w, c]`` pixels; may raise anything on a broken
       file.
@@ -23,6 +24,7 @@ class Source:
 
   name: str
   ids: Sequence[str]
+  numbers: np.ndarray
   stamps: Sequence[str]
   labels: dict[str, np.ndarray]
   read: Callable[[int], np.ndarray]
@@ -35,7 +37,7 @@ class Source:
     """A digest of the content list of ``rows``."""
     digest = hashlib.sha256()
     for row in rows:
-      digest.update(self.stamps[row].encode() + b'\0')
+      digest.update(self.stamps[row].encode(errors='surrogateescape') + b'\0')
     return digest.hexdigest()
 
   def take(self, items: np.ndarray) -> 'Source':
@@ -43,6 +45,7 @@ class Source:
     return Source(
       self.name,
       [self.ids[i] for i in items],
+      self.numbers[items],
       [self.stamps[i] for i in items],
       {column: values[items] for column, values in self.labels.items()},
       lambda i: self.read(int(items[i])),
@@ -56,6 +59,7 @@ class StoredFeatures:
   Attributes:
     name: What the set is called in the results.
     ids: Row numbers.
+    numbers: ``[n]``, each row's place in the whole source.
     labels: Column to ``[n]`` strings.
     features: ``[n, d]``.
     logits: ``[n, classes]`` for the Inception Score, if the file has them.
@@ -63,6 +67,7 @@ class StoredFeatures:
 
   name: str
   ids: Sequence[str]
+  numbers: np.ndarray
   labels: dict[str, np.ndarray]
   features: np.ndarray
   logits: np.ndarray | None
@@ -76,7 +81,25 @@ class StoredFeatures:
     return StoredFeatures(
       self.name,
       [self.ids[i] for i in items],
+      self.numbers[items],
       {column: values[items] for column, values in self.labels.items()},
       self.features[items],
       None if self.logits is None else self.logits[items],
     )
+
+
+def file_stamp(path: Path) -> str:
+  """What tells a file's content from any other's without reading it.
+
+  Size and time of writing alone would take one folder for another whose
+  files have the same names, sizes and times, as copies made by tools that
+  normalise times have. Nothing sets the time of change.
+
+  Raises:
+    OSError: if it is not there.
+  """
+  status = path.stat()
+  return (
+    f'{path.resolve()} {status.st_size} {status.st_mtime_ns} '
+    f'{status.st_ctime_ns}'
+  )

@@ -1,13 +1,16 @@
-"""Where images, or ready features, come from: the forms of a source."""
+"""The forms a source can take, and how each is opened."""
 
 import csv
+import os
 from pathlib import Path, PurePosixPath
+import re
 
 import numpy as np
 
 from genmed_jax.data import arrays, phantom
 from genmed_jax.data.decode import read_image, SUFFIXES
-from genmed_jax.data.source import Source, StoredFeatures
+from genmed_jax.data.source import file_stamp, Source, StoredFeatures
+from genmed_jax.errors import UsageError
 
 IMAGE_COLUMNS = ('path', 'img_savename', 'synthetic_filename', 'image')
 
@@ -31,29 +34,29 @@ def open_source(
     seed: Of the draw.
 
   Raises:
-    ValueError: naming what is wrong with the source and what is accepted.
+    UsageError: naming what is wrong with the source and what is accepted.
   """
   name, source = _split_name(text)
-  path = Path(source)
+  path = Path(source).expanduser()
   if source.startswith('phantom:'):
     opened = _phantom(name or source, source)
-  elif path.is_dir():
-    opened = _folder(name or path.resolve().name, path)
-  elif not path.exists():
-    raise ValueError(
-      f'{source}: no such file or folder; a source is a folder of images, a '
+  elif not source or not path.exists():
+    raise UsageError(
+      f'{source!r}: no such file or folder; a source is a folder of images, a '
       '.csv manifest, a .npz or .npy file, or phantom:NAME?key=value'
     )
+  elif path.is_dir():
+    opened = _folder(name or path.resolve().name, path)
   elif path.suffix == '.csv':
     opened = _manifest(name or path.stem, path, root, image_column)
   elif path.suffix in ('.npz', '.npy'):
     opened = arrays.open_arrays(name or path.stem, path)
   else:
-    raise ValueError(
+    raise UsageError(
       f'{source}: a source file is a .csv manifest or a .npz or .npy array'
     )
   if len(opened) < 2:
-    raise ValueError(f'{source}: needs at least two images, has {len(opened)}')
+    raise UsageError(f'{source}: needs at least two images, has {len(opened)}')
   if limit is not None and limit < len(opened):
     random = np.random.default_rng(seed)
     items = random.choice(len(opened), limit, replace=False)
@@ -63,18 +66,30 @@ def open_source(
 
 def _split_name(text: str) -> tuple[str | None, str]:
   name, equals, source = text.partition('=')
-  if equals and name.replace('-', '_').replace('.', '_').isidentifier():
+  if equals and re.fullmatch(r'[^/\\:?]+', name) and not Path(text).exists():
     return name, source
   return None, text
 
 
 def _folder(name: str, root: Path) -> Source:
-  files = (p for p in root.rglob('*') if p.suffix.lower() in SUFFIXES)
-  ids = sorted(p.relative_to(root).as_posix() for p in files if p.is_file())
+  ids = []
+  seen = set()
+  for folder, folders, files in os.walk(root, followlinks=True):
+    real = os.path.realpath(folder)
+    if real in seen:  # A link back up.
+      folders.clear()
+      continue
+    seen.add(real)
+    ids += [
+      (Path(folder) / file).relative_to(root).as_posix()
+      for file in files
+      if Path(file).suffix.lower() in SUFFIXES
+    ]
   if not ids:
-    raise ValueError(
+    raise UsageError(
       f'{root}: no images below it ({" ".join(SUFFIXES)} are read)'
     )
+  ids.sort()
   parents = [PurePosixPath(i).parts[:-1] for i in ids]
   labels = np.array([parts[0] if parts else '' for parts in parents])
   classes = {'class': labels} if any(labels) else {}
@@ -85,37 +100,45 @@ def _files(name, root, ids, labels) -> Source:
   """A source of files under ``root``; every one must be there."""
   stamps = []
   for item in ids:
-    try:
-      status = (root / item).stat()
-    except OSError as error:
-      raise ValueError(f'{name}: {item} is not in {root}') from error
-    stamps.append(f'{item} {status.st_size} {status.st_mtime_ns}')
-  return Source(name, ids, stamps, labels, lambda i: read_image(root / ids[i]))
+    path = root / item
+    if not path.is_file():
+      raise UsageError(f'{name}: {item!r} is not a file in {root}')
+    stamps.append(f'{item} {file_stamp(path)}')
+  numbers = np.arange(len(ids))
+  read = lambda i: read_image(root / ids[i])  # noqa: E731
+  return Source(name, ids, numbers, stamps, labels, read)
 
 
 def _manifest(
   name: str, path: Path, root: str | None, column: str | None
 ) -> Source:
-  with open(path, newline='', encoding='utf-8-sig') as file:
-    reader = csv.DictReader(file, restval='')
-    rows, columns = list(reader), list(reader.fieldnames or [])
+  try:
+    with open(path, newline='', encoding='utf-8-sig') as file:
+      reader = csv.DictReader(file, restval='')
+      rows, columns = list(reader), list(reader.fieldnames or [])
+  except (csv.Error, UnicodeError) as error:
+    raise UsageError(f'{path}: not a CSV in UTF-8: {error}') from error
+  if repeated := next((c for c in columns if columns.count(c) > 1), None):
+    raise UsageError(f'{path}: two columns are called {repeated!r}')
   if column is None:
     column = next((c for c in IMAGE_COLUMNS if c in columns), None)
   if column not in columns:
     wanted = column or f'one of {", ".join(IMAGE_COLUMNS)}'
-    raise ValueError(
+    raise UsageError(
       f'{path}: no column {wanted} (--image_column); it has '
       f'{", ".join(columns) or "none"}'
     )
-  folder = Path(root) if root else path.parent
-  resolved = folder.resolve()
-  for row in rows:
-    if not (resolved / row[column]).resolve().is_relative_to(resolved):
-      raise ValueError(f'{path}: {row[column]} leaves its root {folder}')
+  folder = Path(root).expanduser() if root else path.parent
+  ids = [row[column] for row in rows]
+  for item in ids:
+    # As written: links inside the root may lead where they like.
+    inside = os.path.normpath(item)
+    if os.path.isabs(item) or inside.split(os.sep)[0] == os.pardir:
+      raise UsageError(f'{path}: {item} leaves its root {folder}')
   labels = {
     c: np.array([row[c] for row in rows]) for c in columns if c != column
   }
-  return _files(name, folder, [row[column] for row in rows], labels)
+  return _files(name, folder, ids, labels)
 
 
 def _phantom(name: str, text: str) -> Source:

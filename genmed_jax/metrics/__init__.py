@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genmed_jax.errors import UsageError
 from genmed_jax.metrics.comparison import Comparison
 from genmed_jax.metrics.folds import TooFewImages
 from genmed_jax.metrics.frechet import frechet_distance
@@ -48,7 +49,7 @@ class Score(NamedTuple):
 
   value: float | None
   interval: Interval | None
-  note: str
+  notes: tuple[str, ...]
 
 
 class PerImage(NamedTuple):
@@ -66,7 +67,7 @@ class Metric(NamedTuple):
 
   Attributes:
     direction: Which way is better: ``lower`` or ``higher``.
-    measure: Comparison to ``(value, interval or None, note)``.
+    measure: Comparison to ``(value, interval or None, *notes)``.
     needs_logits: Whether it reads class logits.
     per_image: Whether it is made of the scores in :class:`PerImage`.
   """
@@ -85,15 +86,15 @@ def select(text: str) -> list[str]:
       the features the FID is defined on.
 
   Raises:
-    ValueError: if there is no such metric, with the nearest name.
+    UsageError: if there is no such metric, with the nearest name.
   """
   if text == 'all':
     return list(METRICS)
-  names = text.split(',')
+  names = [name.strip() for name in text.split(',')]
   for name in names:
     if name not in METRICS and name != 'fid':
       near = difflib.get_close_matches(name, [*METRICS, 'fid'], 1, 0.0)[0]
-      raise ValueError(
+      raise UsageError(
         f'unknown metric {name!r}; did you mean {near!r}? '
         f'Known: all, fid, {", ".join(METRICS)}'
       )
@@ -103,9 +104,12 @@ def select(text: str) -> list[str]:
 def score(name: str, comparison: Comparison) -> Score:
   """Scores one metric; a set too small for it gives a note, not a number."""
   try:
-    return Score(*METRICS[name].measure(comparison))
+    value, interval, *notes = METRICS[name].measure(comparison)
   except TooFewImages as error:
-    return Score(None, None, str(error))
+    return Score(None, None, (str(error),))
+  if not np.isfinite(value):
+    return Score(None, None, ('overflows: the features are too large',))
+  return Score(value, interval, tuple(notes))
 
 
 def floor(name: str, halves: Comparison) -> float | None:
@@ -116,9 +120,11 @@ def floor(name: str, halves: Comparison) -> float | None:
     halves: ``Comparison.halves()``.
 
   Returns:
-    The value, None where a half is too small. It is what a perfect generator
-    would score with half as many images on either side.
+    The value, None where a half is too small or has no logits. It is what a
+    perfect generator would score with so many images on either side.
   """
+  if METRICS[name].needs_logits and halves.logits is None:
+    return None
   return score(name, halves).value
 
 
@@ -139,36 +145,35 @@ def per_image(comparison: Comparison) -> PerImage | None:
 
 def _fd(c: Comparison):
   result = frechet_distance(**c.sets, std_error=c.bootstrap > 0)
+  interval = _normal(c, result, at_least=0.0)
   width = c.reference.values.shape[1]
+  if min(c.counts) >= width:
+    return result.value, interval
   note = f'fewer images than {width} features, so biased upwards'
-  note = note if min(c.counts) < width else ''
-  return result.value, _normal(c, result, at_least=0.0), note
+  return result.value, interval, note
 
 
 def _kid(c: Comparison):
   result = kid(**c.sets, seed=c.seed)
-  whole = min(c.counts) <= SUBSET_SIZE
-  note = (
-    'subsets are as large as a set'
-    if whole
-    else (f'std over subsets {result.subset_std:.3g}')
-  )
+  note = f'std over subsets {result.subset_std:.3g}'
+  if min(c.counts) <= SUBSET_SIZE:
+    note = 'subsets are as large as a set'
   return result.value, _normal(c, result), note
 
 
 def _mmd_poly(c: Comparison):
   result = polynomial_mmd(**c.sets)
-  return result.value, _normal(c, result), ''
+  return result.value, _normal(c, result)
 
 
 def _is(c: Comparison):
   result = inception_score(c.logits.values, mask=c.logits.mask, seed=c.seed)
-  return result.value, _normal(c, result, at_least=1.0), ''
+  return result.value, _normal(c, result, at_least=1.0)
 
 
 def _asw(c: Comparison):
   result = approximate_sliced_wasserstein(**c.sets)
-  return result.value, _normal(c, result, at_least=0.0), ''
+  return result.value, _normal(c, result, at_least=0.0)
 
 
 def _vendi(order: float):
@@ -179,15 +184,9 @@ def _vendi(order: float):
     if c.bootstrap:
       error = float(c.vendi.std_error[at])
       interval = normal_interval(value, error, at_least=1.0)
-    return value, interval, 'grows with the number of images'
+    return value, interval
 
   return measure
-
-
-def _normal(c: Comparison, result, **bounds) -> Interval | None:
-  if not c.bootstrap:
-    return None
-  return normal_interval(result.value, result.std_error, **bounds)
 
 
 def _mean_of(field: str):
@@ -198,26 +197,29 @@ def _mean_of(field: str):
 
 
 def _authpct(c: Comparison):
-  value, interval, note = _bootstrapped(c, 100.0 * c.authentic)
+  notes = []
   if copies := int(np.sum(c.train_neighbourhoods.generated.nearest == 0)):
-    note = _join(f'{copies} exact copies of training images', note)
+    notes.append(f'{copies} exact copies of training images')
   if not c.train_given:
-    note = _join(note, 'the reference stands for the training images')
-  return value, interval, note
+    notes.append('the reference stands for the training images')
+  return *_bootstrapped(c, 100.0 * c.authentic), *notes
+
+
+def _normal(c: Comparison, result, **bounds) -> Interval | None:
+  if not c.bootstrap:
+    return None
+  return normal_interval(result.value, result.std_error, **bounds)
 
 
 def _bootstrapped(c: Comparison, values: np.ndarray):
-  value, note = float(values.mean()), ''
+  """Mean of per-image scores, its interval, and a note if that is empty."""
   if not c.bootstrap:
-    return value, None, note
-  if np.all(values == values[0]):
-    note = 'every image scores the same, so the interval is empty'
+    return float(values.mean()), None
   interval = bootstrap_mean(values, replicates=c.bootstrap, seed=c.seed)
-  return value, interval, note
-
-
-def _join(*notes: str) -> str:
-  return '; '.join(filter(None, notes))
+  if np.any(values != values[0]):
+    return float(values.mean()), interval
+  note = 'every image scores the same, so the interval is empty'
+  return float(values.mean()), interval, note
 
 
 METRICS = {

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from genmed_jax import mesh as mesh_lib
+from genmed_jax.errors import UsageError
 from genmed_jax.features import Features
 from genmed_jax.mesh import Rows
 from genmed_jax.metrics import manifold, memorisation, neighbours, vendi
@@ -40,13 +41,13 @@ class Comparison:
       seed: Of every draw.
 
     Raises:
-      ValueError: if the feature widths differ.
+      UsageError: if the feature widths differ.
     """
     for other in (generated, train):
       if other is not None and (
         other.values.shape[1] != reference.values.shape[1]
       ):
-        raise ValueError(
+        raise UsageError(
           f'feature widths differ: {reference.name} has '
           f'{reference.values.shape[1]}, {other.name} '
           f'{other.values.shape[1]}'
@@ -127,18 +128,23 @@ class Comparison:
     )
 
   def halves(self) -> 'Comparison':
-    """Two disjoint seeded halves of the reference, one as if generated."""
-    random = np.random.default_rng(self.seed)
-    order = random.permutation(len(self._reference.values))
-    middle = len(order) // 2
+    """Two disjoint seeded parts of the reference, one as if generated.
+
+    They are halves, or as large as the generated set if that is smaller.
+    """
+    start, count = mesh_lib.global_rows(len(self._reference.values))
+    size = min(count // 2, self.counts[1])
+    order = np.random.default_rng(self.seed).permutation(count)
+    mine = np.arange(start, start + len(self._reference.values))
     parts = (
-      self._reference.take(np.sort(part))
-      for part in (order[:middle], order[middle : 2 * middle])
+      self._reference.take(np.flatnonzero(np.isin(mine, part)))
+      for part in (order[:size], order[size : 2 * size])
     )
     return Comparison(self.mesh, *parts, bootstrap=0, seed=self.seed)
 
   def _shard(self, values: np.ndarray) -> Rows:
-    return mesh_lib.shard_rows(self.mesh, values)
+    with jax.enable_x64(True):  # Or float64 features would be cut.
+      return mesh_lib.shard_rows(self.mesh, values)
 
   def _neighbourhoods(self, real: Rows) -> neighbours.Neighbourhoods:
     return neighbours.neighbourhoods(

@@ -124,7 +124,8 @@ def check_features(x: Rows, y: Rows, *, at_least: int = 2) -> None:
   """Raises unless both are ``[n, d]`` of one width and enough rows count.
 
   Raises:
-    ValueError: if a set is not a matrix or the widths differ.
+    ValueError: if a set is not a matrix, the widths differ or a feature is
+      not finite.
     TooFewImages: if fewer than ``at_least`` rows of a set count.
   """
   for rows in (x, y):
@@ -140,6 +141,13 @@ def check_features(x: Rows, y: Rows, *, at_least: int = 2) -> None:
       raise TooFewImages(
         f'needs at least {at_least} {name} images, got {count}'
       )
+    if not _is_finite(rows):
+      raise ValueError(f'{name} features are not finite')
+
+
+@jax.jit
+def _is_finite(x: Rows) -> jax.Array:
+  return jnp.all(jnp.isfinite(x.values) | ~x.mask[:, None])
 
 
 @functools.partial(jax.jit, static_argnames=('update', 'mesh', 'tile'))

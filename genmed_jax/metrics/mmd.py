@@ -99,8 +99,9 @@ def kid(
 
   Returns:
     :class:`MMD`; lower is better, unbiased. ``std_error`` is that of the
-    mean as an estimate over images (the U-statistic's jackknife, a little
-    wide when subsets are small) plus what drawing finitely many subsets
+    mean as an estimate over images (the U-statistic's jackknife, up to half
+    too wide between equal distributions and more with subsets of a few dozen)
+    plus what drawing finitely many subsets
     adds. ``subset_std``, which others report as the error, is the spread of
     one subset's value, and is zero when a subset is the whole set.
 

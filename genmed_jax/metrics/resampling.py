@@ -20,7 +20,8 @@ def normal_interval(
 ) -> Interval:
   """The normal interval around ``value``, cut where a metric cannot go."""
   reach = _NORMAL_95 * std_error
-  return Interval(std_error, max(value - reach, at_least), value + reach)
+  ends = np.maximum([value - reach, value + reach], at_least)
+  return Interval(std_error, *ends.tolist())
 
 
 def bootstrap_mean(

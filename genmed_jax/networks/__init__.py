@@ -81,7 +81,7 @@ def load(
     dtype: What convolutions compute in, one of :data:`DTYPES`.
 
   Raises:
-    ValueError: if there is no such network or tap.
+    UsageError: if there is no such network or tap.
     FileNotFoundError: if its weights have not been converted; the message
       says which file to get and how.
   """
@@ -99,6 +99,7 @@ def load(
       manifest['sha256'] == architecture.upstream.sha256
       and tap == architecture.default_tap
       and dtype == 'float32'
+      and resize == 'tf1'
     )
   wanted = {tap}
   if (logits or tap == architecture.default_tap) and 'logits' in served:

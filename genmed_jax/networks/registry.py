@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from flax import nnx
 
+from genmed_jax.errors import UsageError
 from genmed_jax.networks import inception
 from genmed_jax.networks.preprocess import Preprocess
 from genmed_jax.networks.weights import Rule
@@ -72,19 +73,19 @@ def parse(name: str) -> tuple[str, str]:
   """Splits ``NETWORK[:TAP]``.
 
   Raises:
-    ValueError: if there is no such network or tap, with the nearest one.
+    UsageError: if there is no such network or tap, with the nearest one.
   """
-  network, _, tap = name.partition(':')
+  network, colon, tap = name.partition(':')
   if network not in NETWORKS:
     near = difflib.get_close_matches(network, NETWORKS, 1, 0.0)[0]
-    raise ValueError(
+    raise UsageError(
       f'unknown network {network!r}; did you mean {near!r}? '
       f'Known: {", ".join(NETWORKS)}'
     )
   architecture = NETWORKS[network]
-  tap = tap or architecture.default_tap
+  tap = tap if colon else architecture.default_tap
   if tap not in architecture.taps:
-    raise ValueError(
+    raise UsageError(
       f'{network} has no tap {tap!r}; its taps: {", ".join(architecture.taps)}'
     )
   return network, tap

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import orbax.checkpoint as ocp
 
+from genmed_jax.errors import UsageError
+
 _TRANSFORMS = {
   'same': lambda tensor: tensor,
   'conv': lambda tensor: tensor.transpose(2, 3, 1, 0),  # OIHW -> HWIO
@@ -41,24 +43,24 @@ def read_tensors(source: Path) -> dict[str, np.ndarray]:
   """Reads a torch state dict, a safetensors file or an npz.
 
   Raises:
-    ValueError: if the file is none of these. Torch files are read with
+    UsageError: if the file is none of these. Torch files are read with
       ``weights_only=True``: a file that would run code is refused.
   """
   suffix = source.suffix.lower()
   if suffix not in _READERS:
-    raise ValueError(
+    raise UsageError(
       f'{source.name}: weights are read from {", ".join(_READERS)} files'
     )
   try:
     return _READERS[suffix](source)
   except ImportError as error:
-    raise ValueError(
+    raise UsageError(
       f'{suffix} files need the package {error.name}: '
       "pip install 'genmed_jax[convert]'"
     ) from error
   except Exception as error:  # Each library has exceptions of its own.
     reason = str(error).partition('\n')[0]
-    raise ValueError(f'{source.name} cannot be read: {reason}') from error
+    raise UsageError(f'{source.name} cannot be read: {reason}') from error
 
 
 def _read_npz(source: Path) -> dict[str, np.ndarray]:
@@ -100,7 +102,7 @@ def fold_batch_norm(
   in float64, rounded once. Tensors without batch norm pass unchanged.
 
   Raises:
-    ValueError: if a pair is incomplete.
+    UsageError: if a pair is incomplete.
   """
   folded = dict(tensors)
   for key in tensors:
@@ -110,7 +112,7 @@ def fold_batch_norm(
     norm = {}
     for part in ('weight', 'bias', 'running_mean', 'running_var'):
       if f'{name}.bn.{part}' not in tensors:
-        raise ValueError(f'{name}.conv has no {name}.bn.{part} beside it')
+        raise UsageError(f'{name}.conv has no {name}.bn.{part} beside it')
       norm[part] = folded.pop(f'{name}.bn.{part}').astype(np.float64)
     folded.pop(f'{name}.bn.num_batches_tracked', None)
     scale = norm['weight'] / np.sqrt(norm['running_var'] + epsilon)
@@ -140,7 +142,7 @@ def fill_leaves(
     Path to float32 array, for all of ``wanted``.
 
   Raises:
-    ValueError: with all complaints at once: keys no rule explains, shapes
+    UsageError: with the complaints together: keys no rule explains, shapes
       that differ, values that are not finite, leaves left empty.
   """
   leaves, complaints, known = {}, [], set(known)
@@ -164,8 +166,10 @@ def fill_leaves(
       leaves[path] = leaf
   complaints += [f'{path}: no tensor' for path in wanted if path not in leaves]
   if complaints:
-    raise ValueError(
-      f'{len(complaints)} tensors do not fit: ' + '; '.join(complaints)
+    more = [f'and {len(complaints) - 9} more'] if len(complaints) > 9 else []
+    raise UsageError(
+      f'{len(complaints)} tensors do not fit: '
+      + '; '.join(complaints[:9] + more)
     )
   return leaves
 

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 from PIL import Image
 import pytest
@@ -79,6 +82,24 @@ def test_several_frames_have_no_single_image(tmp_path):
     saved(tmp_path, frames[0], 'i.tif', save_all=True, append_images=frames[1:])
 
 
+def test_16_bit_colour_is_not_cut_in_silence(tmp_path):
+  header = struct.pack('>IIBBBBB', 1, 1, 16, 2, 0, 0, 0)
+  pixel = zlib.compress(bytes([0, 1, 2, 3, 4, 5, 6]))
+  path = tmp_path / 'deep.png'
+  path.write_bytes(
+    b'\x89PNG\r\n\x1a\n'
+    + b''.join(
+      struct.pack('>I', len(body))
+      + kind
+      + body
+      + struct.pack('>I', zlib.crc32(kind + body))
+      for kind, body in ((b'IHDR', header), (b'IDAT', pixel), (b'IEND', b''))
+    )
+  )
+  with pytest.raises(ValueError, match='16-bit colour'):
+    read_image(path)
+
+
 def test_dtype_keeps_integers_and_unit_floats():
   by_dtype = parse_intensity('dtype')
   for image in (GREY, GREY.astype(np.uint16), np.float32(GREY) / 255):
@@ -122,7 +143,7 @@ def test_not_finite_is_refused():
 @pytest.mark.parametrize(
   'text',
   ['', 'max', 'minmax:1', 'percentile:1', 'percentile:9,1', 'window:0,0',
-   'window:a,b', 'dtype:1'],
+   'window:a,b', 'dtype:1', 'window:nan,1', 'window:0,inf'],
 )  # fmt: skip
 def test_unknown_intensity(text):
   with pytest.raises(ValueError, match='accepted are dtype, minmax'):

@@ -12,11 +12,11 @@ def source_of(images):
   ids = [str(i) for i in range(len(images))]
 
   def read(i):
-    if images[i] is None:
-      raise OSError('broken')
+    if isinstance(images[i], Exception):
+      raise images[i]
     return images[i]
 
-  return Source('set', ids, ids, {}, read)
+  return Source('set', ids, np.arange(len(ids)), ids, {}, read)
 
 
 def load(images, batch_size, workers=3):
@@ -75,11 +75,34 @@ def test_canvas_sides(side, expected):
 
 
 def test_a_broken_image_is_named_and_marked(images):
-  images[4] = None
+  images[4] = OSError('broken')
   batches = load(images, 4)
   assert batches[1].errors == ['set: 4 cannot be used: broken']
   assert list(batches[1].decoded) == [False, True, True, True]
   assert batches[1].count == 4
+
+
+def test_a_file_the_disk_will_not_give_is_not_a_broken_image(images):
+  images[4] = OSError(5, 'Input/output error')
+  with pytest.raises(OSError, match='Input/output error'):
+    load(images, 4)
+
+
+def test_sizes_that_turn_up_later_have_few_canvases(random):
+  sides = [20, 20, 31, 33, 47, 50, 20, 20]
+  images = [np.zeros((s, s, 1), np.uint8) for s in sides]
+  shapes = [b.images.shape[1:3] for b in load(images, 2)]
+  assert shapes == [(20, 20), (64, 64), (64, 64), (20, 20)]
+
+
+def test_shapes_that_fit_no_canvas(random):
+  images = [np.zeros(s, np.uint8) for s in ((1, 90000, 1), (90000, 1, 1))]
+  with pytest.raises(RuntimeError, match='lower --batch_size'):
+    load(images, 2)
+  assert [b.images.shape[1:3] for b in load(images, 1)] == [
+    (1, 90000),
+    (98304, 64),
+  ]
 
 
 def test_decoding_stays_a_few_batches_ahead(images):
@@ -92,7 +115,7 @@ def test_decoding_stays_a_few_batches_ahead(images):
 
   ids = [str(i) for i in range(100)]
   stream = loader.batches(
-    Source('set', ids, ids, {}, count),
+    Source('set', ids, np.arange(100), ids, {}, count),
     range(100),
     4,
     parse_intensity('dtype'),

@@ -62,7 +62,10 @@ def test_source():
     ('phantom:liver', "unknown phantom 'liver'; there is: brain"),
     ('phantom:brain?sed=1', "unknown key 'sed'; known: n, size, seed"),
     ('phantom:brain?n=many', 'n must be a number'),
-    ('phantom:brain?n=-3', 'n must be positive'),
+    ('phantom:brain?n=-3', 'n must be from 1 to'),
+    ('phantom:brain?n=99999999999', 'n must be from 1 to'),
+    ('phantom:brain?seed=4294967296', 'seeds from 0 to'),
+    ('phantom:brain?noise=inf', 'noise from 0 to 10'),
     ('phantom:brain?memorised=2', r'memorised in \[0, 1\]'),
   ],
 )

@@ -21,14 +21,23 @@ def test_folder_is_sorted_and_classed_by_its_first_sub_folder(image_folder):
   np.testing.assert_array_equal(source.read(0)[..., 0], IMAGES[1])
 
 
-def test_content_list_knows_a_changed_file_but_not_where_it_lies(image_folder):
+def test_content_list_tells_files_apart_that_look_alike(image_folder):
   rows = range(6)
-  root = image_folder('one', IMAGES)
-  first = open_source(str(root)).digest(rows)
-  moved = root.rename(root.parent / 'two')
-  assert open_source(str(moved)).digest(rows) == first
-  os.utime(moved / '003.png', ns=(0, 12345))
-  assert open_source(str(moved)).digest(rows) != first
+  roots = [
+    image_folder(f'{i}/set', images)
+    for i, images in enumerate((IMAGES, 255 - IMAGES))
+  ]
+  for root in roots:
+    for path in root.iterdir():
+      size = 2000 - path.stat().st_size
+      path.write_bytes(path.read_bytes() + bytes(size))
+      os.utime(path, ns=(0, 12345))
+  one, other = (open_source(str(root)).digest(rows) for root in roots)
+  assert one != other
+  assert open_source(str(roots[0])).digest(rows) == one
+  (roots[0] / '003.png').write_bytes((roots[1] / '003.png').read_bytes())
+  os.utime(roots[0] / '003.png', ns=(0, 12345))
+  assert open_source(str(roots[0])).digest(rows) != one
 
 
 def write_manifest(root, text):
@@ -62,7 +71,9 @@ def test_manifest_with_root_and_column(image_folder, tmp_path):
     ('file\n000.png\n', 'no column one of path, img_savename'),
     ('path\n../outside.png\n', r'\.\./outside\.png leaves its root'),
     ('path\n/etc/hostname\n', '/etc/hostname leaves its root'),
-    ('path\n000.png\nmissing.png\n', 'missing.png is not in'),
+    ('path\n000.png\nmissing.png\n', "'missing.png' is not a file in"),
+    ('path\n000.png\n""\n', "'' is not a file in"),
+    ('path,path\n000.png,a\n', "two columns are called 'path'"),
     ('path\n000.png\n', 'at least two images, has 1'),
     ('', 'it has none'),
   ],
@@ -100,6 +111,10 @@ def test_feature_arrays(tmp_path):
   [
     (np.zeros((4, 5, 6, 2)), r'this is \[4, 5, 6, 2\]'),
     (np.zeros(4), r'this is \[4\]'),
+    (np.float64(3), r'this is \[\]'),
+    (np.zeros((4, 0, 3)), 'are no images'),
+    (np.full((4, 2, 2), 'a'), 'are no images'),
+    (np.full((4, 2), 1e60), r'larger than 1e\+30'),
     (np.zeros((4, 5), int), 'features must be floats, not int64'),
     (np.array([[1.0], [np.nan]]), '1 rows of features are not finite'),
   ],
@@ -114,9 +129,54 @@ def test_arrays_under_other_names(tmp_path):
   np.savez(tmp_path / 'a.npz', data=np.zeros((3, 4, 4)))
   with pytest.raises(ValueError, match='key images or features; it has data'):
     open_source(str(tmp_path / 'a.npz'))
-  (tmp_path / 'b.npz').write_text('not an archive')
+
+
+@pytest.mark.parametrize('content', [b'', b'not an archive', b'PK\x03\x04 cut'])
+@pytest.mark.parametrize('suffix', ['.npz', '.npy'])
+def test_files_that_are_no_arrays(tmp_path, content, suffix):
+  path = tmp_path / f'a{suffix}'
+  path.write_bytes(content)
   with pytest.raises(ValueError, match='cannot be read as numpy arrays'):
-    open_source(str(tmp_path / 'b.npz'))
+    open_source(str(path))
+
+
+@pytest.mark.parametrize(
+  ('logits', 'message'),
+  [
+    (np.zeros((3, 5)), '3 rows of logits for 4 of features'),
+    (np.zeros(4), r'logits must be \[n, d\]'),
+    (np.zeros((4, 0)), r'logits must be \[n, d\]'),
+    (np.full((4, 2), np.nan), '4 rows of logits are not finite'),
+  ],
+)
+def test_bad_logits(tmp_path, logits, message):
+  np.savez(tmp_path / 'a.npz', features=np.zeros((4, 6)), logits=logits)
+  with pytest.raises(ValueError, match=message):
+    open_source(str(tmp_path / 'a.npz'))
+
+
+def test_other_arrays_in_the_file_are_let_be(tmp_path):
+  others = np.array([{}], dtype=object)
+  np.savez(tmp_path / 'a.npz', features=np.zeros((4, 6)), others=others)
+  assert len(open_source(str(tmp_path / 'a.npz'))) == 4
+
+
+def test_links_are_followed_and_dangling_ones_named(image_folder, tmp_path):
+  real = image_folder('real', IMAGES)
+  linked = tmp_path / 'linked'
+  linked.mkdir()
+  (linked / 'images').symlink_to(real)
+  (linked / 'images' / 'back').symlink_to(linked)
+  assert len(open_source(str(linked))) == 6
+  (linked / 'gone.png').symlink_to(tmp_path / 'nowhere.png')
+  with pytest.raises(ValueError, match='gone.png. is not a file'):
+    open_source(str(linked))
+
+
+def test_names(image_folder):
+  root = image_folder('lr=0.1', IMAGES)
+  assert open_source(f'my model={root}').name == 'my model'
+  assert open_source(str(root)).name == 'lr=0.1'
 
 
 def test_nothing_there(tmp_path):
@@ -136,5 +196,7 @@ def test_limit_is_a_seeded_draw_in_order(image_folder):
   )
   assert one == same == sorted(one)
   assert len(one) == 3
+  source = open_source(root, limit=3, seed=1)
+  assert [f'{n:03d}.png' for n in source.numbers] == source.ids
   assert one != other
   assert len(open_source(root, limit=100)) == 6

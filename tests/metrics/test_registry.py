@@ -45,7 +45,7 @@ def test_no_bootstrap_no_interval(comparison, name):
 def test_too_few_images_give_a_note(comparison):
   score = metrics.score('precision', comparison(m=4))
   assert score.value is None
-  assert score.note == 'needs at least 6 generated images, got 4'
+  assert score.notes == ('needs at least 6 generated images, got 4',)
   assert metrics.per_image(comparison(m=4)) is None
 
 
@@ -53,8 +53,9 @@ def test_train_is_what_authpct_is_about(comparison):
   compared = comparison()
   copied = features('train', np.asarray(compared.generated.values)[:50])
   score = metrics.score('authpct', comparison(train=copied))
-  assert 'the reference stands' not in score.note
-  assert 'the reference stands' in metrics.score('authpct', compared).note
+  note = 'the reference stands for the training images'
+  assert note not in score.notes
+  assert note in metrics.score('authpct', compared).notes
 
 
 def test_halves_are_disjoint_and_seeded(comparison):
@@ -67,8 +68,35 @@ def test_halves_are_disjoint_and_seeded(comparison):
   assert not (halves[:, None] == rest).all(-1).any()
 
 
+def test_halves_are_no_larger_than_the_generated_set(comparison):
+  assert comparison(n=60, m=20).halves().counts == (20, 20)
+
+
+def test_float64_features_keep_their_digits(random):
+  x, y = random.standard_normal((2, 50, 6)) * 2.0**-10 + 2.0**10
+
+  def fd_of(x, y):
+    compared = metrics.Comparison(
+      mesh_lib.data_mesh(), features('real', x), features('fake', y)
+    )
+    assert 'exact copies' not in str(metrics.score('authpct', compared).notes)
+    return metrics.score('fd', compared).value
+
+  np.testing.assert_allclose(fd_of(x, y), fd_of(x - 1024, y - 1024), rtol=1e-6)
+
+
+def test_overflow_is_a_note_not_a_number(random):
+  x = np.float32(random.standard_normal((20, 4))) * np.float64(1e120)
+  compared = metrics.Comparison(
+    mesh_lib.data_mesh(), features('real', x), features('fake', -x)
+  )
+  score = metrics.score('mmd_poly', compared)
+  assert score.value is None
+  assert score.notes == ('overflows: the features are too large',)
+
+
 def test_select():
-  assert metrics.select('fd,kid,fd') == ['fd', 'kid']
+  assert metrics.select('fd, kid,fd') == ['fd', 'kid']
   assert metrics.select('all') == list(metrics.METRICS)
   with pytest.raises(ValueError, match="'precison'; did you mean 'precision'"):
     metrics.select('fd,precison')
