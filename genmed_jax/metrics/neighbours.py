@@ -15,9 +15,10 @@ import numpy as np
 
 from genmed_jax.mesh import as_rows, Rows, to_host
 from genmed_jax.metrics.folds import check_features, fold_pairs
+from genmed_jax.metrics.moments import row_mean
 
-# The product form errs by a few ulp of ‖x‖² + ‖y‖²; measured at d = 2048, the
-# worst pair of a million is 4 ulp off.
+# What the product form may be off by, in units of ‖x‖² + ‖y‖². The worst of a
+# million pairs at d = 64, 768 and 2048 was off by 16 * 2**-53.
 _ROUNDING = 64 * 2.0**-53
 
 
@@ -71,7 +72,7 @@ def neighbourhoods(
   with jax.enable_x64(True):
     x, y = as_rows(x, mask_x), as_rows(y, mask_y)
     check_features(x, y, at_least=k + 1)
-    origin = _mean(x)
+    _, origin = row_mean(x)
     own_x, own_y = (_own_distances(r, k, origin) for r in (x, y))
     seen_x, seen_y = fold_pairs(
       x,
@@ -115,12 +116,6 @@ def _own_distances(x: Rows, k: int, origin) -> jax.Array:
     row_state=jnp.repeat(unseen[:, None], k, axis=1),
   )
   return smallest
-
-
-@jax.jit
-def _mean(x: Rows) -> jax.Array:
-  total = x.mask.astype(jnp.float64) @ x.values.astype(jnp.float64)
-  return total / x.mask.sum()
 
 
 @jax.jit
