@@ -58,6 +58,15 @@ def prdc(x, y, k):
   }
 
 
+def realism(x, y, k):
+  radius = radii(x, k)
+  kept = radius < np.median(radius)
+  distances = cdist(np.float64(x)[kept], np.float64(y))
+  with np.errstate(divide='ignore', invalid='ignore'):
+    ratios = radius[kept, None] / distances
+  return np.nan_to_num(ratios, nan=0.0, posinf=np.inf).max(0)
+
+
 def authentic(train, y):
   distances = cdist(np.float64(train), np.float64(y))
   return distances.min(0) > radii(train, 1)[distances.argmin(0)]

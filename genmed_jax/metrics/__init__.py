@@ -11,7 +11,7 @@ from genmed_jax.metrics.comparison import Comparison
 from genmed_jax.metrics.folds import TooFewImages
 from genmed_jax.metrics.frechet import frechet_distance
 from genmed_jax.metrics.inception_score import inception_score
-from genmed_jax.metrics.manifold import prdc
+from genmed_jax.metrics.manifold import prdc, realism
 from genmed_jax.metrics.memorisation import authenticity
 from genmed_jax.metrics.mmd import kid, polynomial_mmd, SUBSET_SIZE
 from genmed_jax.metrics.neighbours import neighbourhoods
@@ -35,6 +35,7 @@ __all__ = [
   'neighbourhoods',
   'polynomial_mmd',
   'prdc',
+  'realism',
   'rke',
   'per_image',
   'score',
@@ -55,6 +56,7 @@ class Score(NamedTuple):
 class PerImage(NamedTuple):
   """What neighbours say of each generated image, arrays ``[m]``."""
 
+  realism: np.ndarray
   in_real_manifold: np.ndarray
   density_count: np.ndarray
   authentic: np.ndarray
@@ -133,6 +135,7 @@ def per_image(comparison: Comparison) -> PerImage | None:
   try:
     near = comparison.train_neighbourhoods.generated
     return PerImage(
+      comparison.neighbourhoods.realism,
       comparison.prdc.precision,
       comparison.neighbourhoods.generated.held_by,
       comparison.authentic,
@@ -196,6 +199,17 @@ def _mean_of(field: str):
   return measure
 
 
+def _realism(c: Comparison):
+  values = c.neighbourhoods.realism
+  finite = values[np.isfinite(values)]
+  if len(finite) == 0:
+    raise TooFewImages('every image is an exact copy of a real one')
+  value, interval, *notes = _bootstrapped(c, finite)
+  if copies := len(values) - len(finite):
+    notes.append(f'{copies} copies of infinite realism, not in the mean')
+  return value, interval, *notes
+
+
 def _authpct(c: Comparison):
   notes = []
   if copies := int(np.sum(c.train_neighbourhoods.generated.nearest == 0)):
@@ -236,5 +250,6 @@ METRICS = {
   'recall': Metric('higher', _mean_of('recall'), per_image=True),
   'density': Metric('higher', _mean_of('density'), per_image=True),
   'coverage': Metric('higher', _mean_of('coverage'), per_image=True),
+  'realism': Metric('higher', _realism, per_image=True),
   'authpct': Metric('higher', _authpct, per_image=True),
 }

@@ -58,6 +58,36 @@ def prdc(x, y, *, k: int = 5, mask_x=None, mask_y=None) -> PRDC:
   return prdc_of(neighbourhoods(x, y, k=k, mask_x=mask_x, mask_y=mask_y))
 
 
+def realism(x, y, *, k: int = 3, mask_x=None, mask_y=None) -> np.ndarray:
+  r"""Realism of each generated image.
+
+  .. math:: R_j = \max_i \frac{r_k(x_i)}{\|y_j - x_i\|}
+
+  over real images whose radius :math:`r_k`, the distance to the k-th
+  neighbour, is below the median: large balls, around outliers, say nothing.
+
+  Args:
+    x: Real features, ``[n, d]``.
+    y: Generated features, ``[m, d]``.
+    k: Neighbours that set the radius.
+    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
+    mask_y: ``[m]``.
+
+  Returns:
+    ``[m]``; higher is more realistic, above 1 inside a ball. Infinite for an
+    exact copy: count those apart before taking a mean.
+
+  Raises:
+    ValueError: if the widths differ or a set has no more than ``k`` images.
+
+  References:
+    Kynkäänniemi et al., 2019, eq. 3.
+  """
+  return neighbourhoods(
+    x, y, k=1, realism_k=k, mask_x=mask_x, mask_y=mask_y
+  ).realism
+
+
 def prdc_of(found: Neighbourhoods) -> PRDC:
   """:func:`prdc` of neighbourhoods that are already there."""
   real, generated = found.real, found.generated

@@ -35,7 +35,7 @@ def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:
     Alaa et al., 2022, section 3.3.
   """
   return authenticity_of(
-    neighbourhoods(train, y, k=1, mask_x=mask_train, mask_y=mask_y)
+    neighbourhoods(train, y, k=1, realism_k=1, mask_x=mask_train, mask_y=mask_y)
   )
 
 

@@ -41,15 +41,23 @@ class Side(NamedTuple):
 
 
 class Neighbourhoods(NamedTuple):
-  """Both sides of the relation between a real and a generated set."""
+  """Both sides of the relation between a real and a generated set.
+
+  Attributes:
+    real: What the real set sees.
+    generated: What the generated set sees.
+    realism: ``[m]``, see ``manifold.realism``.
+    k: Which neighbour set the radii.
+  """
 
   real: Side
   generated: Side
+  realism: np.ndarray
   k: int
 
 
 def neighbourhoods(
-  x, y, *, k: int = 5, mask_x=None, mask_y=None
+  x, y, *, k: int = 5, realism_k: int = 3, mask_x=None, mask_y=None
 ) -> Neighbourhoods:
   """Neighbourhoods of ``x`` and ``y``: the work behind every kNN metric.
 
@@ -58,6 +66,7 @@ def neighbourhoods(
     y: Generated features, ``[m, d]``.
     k: The ball around a point reaches to its k-th neighbour in its own set,
       not counting itself.
+    realism_k: The same for the balls that realism is measured by.
     mask_x: ``[n]``, nonzero for rows that count; all rows if None.
     mask_y: ``[m]``.
 
@@ -71,24 +80,36 @@ def neighbourhoods(
   """
   with jax.enable_x64(True):
     x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_features(x, y, at_least=k + 1)
+    check_features(x, y, at_least=max(k, realism_k) + 1)
     _, origin = row_mean(x)
-    own_x, own_y = (_own_distances(r, k, origin) for r in (x, y))
+    own_x = _own_distances(x, max(k, realism_k), origin)
+    own_y = _own_distances(y, k, origin)
+    ball = _smaller_half(own_x[:, realism_k - 1], x.mask)
     seen_x, seen_y = fold_pairs(
       x,
       y,
       _update_cross,
       origin=origin,
-      row_info=_info(x, origin) | {'radius': own_x[:, -1]},
-      column_info=_info(y, origin) | {'radius': own_y[:, -1]},
+      row_info=_info(x, origin) | {'radius': own_x[:, k - 1], 'ball': ball},
+      column_info=_info(y, origin) | {'radius': own_y[:, k - 1]},
       row_state=_unseen(x),
-      column_state=_unseen(y),
+      column_state=_unseen(y)
+      | {'realism': jnp.zeros_like(y.mask, jnp.float64)},
     )
+    realism = np.sqrt(to_host(seen_y.pop('realism'))[to_host(y.mask)])
     return Neighbourhoods(
-      _side(x.mask, own_x, seen_x, y.mask),
+      _side(x.mask, own_x[:, :k], seen_x, y.mask),
       _side(y.mask, own_y, seen_y, x.mask),
+      realism,
       k,
     )
+
+
+@jax.jit
+def _smaller_half(radius, mask):
+  """Radii below the median of those that count; 0 for the rest."""
+  median = jnp.nanmedian(jnp.where(mask, radius, jnp.nan))
+  return jnp.where(mask & (radius < median), radius, 0.0)
 
 
 def _side(mask, own, seen, other_mask) -> Side:
@@ -173,9 +194,13 @@ def _update_cross(products, valid, row, column, seen_row, seen_column):
   squared, rounding = _squared_distances(products, valid, row, column)
   in_ball_of_row = squared + rounding < row['radius'][:, None]
   in_ball_of_column = squared + rounding < column['radius']
+  ball = row['ball'][:, None]
+  realism = jnp.where(valid & (ball > 0), ball / squared, 0.0).max(axis=0)
+  so_far = seen_column['realism']
   return (
     _look(seen_row, squared, in_ball_of_column, column['index']),
-    _look(seen_column, squared.T, in_ball_of_row.T, row['index']),
+    _look(seen_column, squared.T, in_ball_of_row.T, row['index'])
+    | {'realism': jnp.maximum(so_far, realism)},
   )
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from genmed_jax import mesh as mesh_lib
-from genmed_jax.metrics import authenticity, neighbourhoods, prdc
+from genmed_jax.metrics import authenticity, neighbourhoods, prdc, realism
 from tests import references
 
 
@@ -47,6 +47,16 @@ def test_authenticity_equals_reference(random, name):
   np.testing.assert_array_equal(authenticity(x, y), references.authentic(x, y))
 
 
+@pytest.mark.parametrize('name', ['plain', 'duplicates', 'wide', 'offset'])
+@pytest.mark.parametrize('k', [1, 3])
+def test_realism_equals_reference(random, name, k):
+  x, y = SETS[name](random)
+  expected = references.realism(x, y, k)
+  np.testing.assert_allclose(realism(x, y, k=k), expected, rtol=1e-7)
+  if name == 'duplicates' and k == 3:
+    assert np.isinf(expected).any()
+
+
 @pytest.mark.parametrize('name', ['plain', 'duplicates', 'wide'])
 def test_prdc_equals_the_prdc_package(random, name):
   peer = pytest.importorskip('prdc')
@@ -68,6 +78,7 @@ def test_padded_and_sharded_equal_plain(random, mesh):
     np.testing.assert_array_equal(ours.nearest_index, theirs.nearest_index)
     np.testing.assert_allclose(ours.radius, theirs.radius, rtol=1e-12)
     np.testing.assert_allclose(ours.nearest, theirs.nearest, rtol=1e-12)
+  np.testing.assert_allclose(sharded.realism, plain.realism, rtol=1e-12)
 
 
 def test_masked_rows_anywhere_are_as_if_absent(random):
