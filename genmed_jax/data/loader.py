@@ -43,9 +43,10 @@ def batches(
 ) -> Iterator[Batch]:
   """Decodes ``rows`` of ``source`` in order, ahead of the caller.
 
-  At most :data:`PREFETCH` batches wait, whatever the set's size. Batches of
-  one size throughout the set have canvases of that size; others are rounded
-  up, so that there are few shapes and few compilations.
+  At most :data:`PREFETCH` batches wait, whatever the set's size. The sides of
+  a canvas are rounded up, so that sets of mixed sizes have few shapes and few
+  compilations, and depend on the batch's own images alone, so that a resumed
+  run sees the batches of an uninterrupted one.
 
   Args:
     source: Where from.
@@ -61,7 +62,6 @@ def batches(
     OSError: if a file could not be read at all, which says nothing about it.
     RuntimeError: if images are too unlike in shape for one canvas.
   """
-  usual = set()
   starts = range(rows.start, rows.stop, batch_size)
   waiting = collections.deque()
   with concurrent.futures.ThreadPoolExecutor(workers) as pool:
@@ -75,9 +75,9 @@ def batches(
           ]
         )
         if len(waiting) > PREFETCH:
-          yield _stack(waiting.popleft(), batch_size, usual)
+          yield _stack(waiting.popleft(), batch_size)
       while waiting:
-        yield _stack(waiting.popleft(), batch_size, usual)
+        yield _stack(waiting.popleft(), batch_size)
     finally:
       pool.shutdown(cancel_futures=True)
 
@@ -94,8 +94,7 @@ def _read(source, row, intensity) -> np.ndarray:
     ) from error
 
 
-def _stack(pending, batch_size: int, usual: set) -> Batch:
-  """Stacks a batch; ``usual`` remembers the first batch's one shape."""
+def _stack(pending, batch_size: int) -> Batch:
   images, errors = [], []
   for future in pending:
     try:
@@ -104,12 +103,10 @@ def _stack(pending, batch_size: int, usual: set) -> Batch:
       errors.append(str(error))
       images.append(None)
   decoded = [image for image in images if image is not None]
-  shapes = {image.shape[:2] for image in decoded} or {(1, 1)}
-  height, width = (max(sides) for sides in zip(*shapes, strict=True))
-  if not usual:
-    usual.update(shapes if len(shapes) == 1 else {None})
-  if shapes != usual:
-    height, width = _roomy(height), _roomy(width)
+  height, width = (
+    _roomy(max((image.shape[axis] for image in decoded), default=1))
+    for axis in (0, 1)
+  )
   channels = max((image.shape[2] for image in decoded), default=1)
   dtypes = {image.dtype for image in decoded} or {np.dtype(np.uint8)}
   dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
@@ -137,10 +134,6 @@ def _as(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _roomy(side: int) -> int:
-  """The next of 64, 96, 128, 192, 256, ...: few shapes, few compilations."""
-  power = 64
-  while power < side:
-    if power * 3 // 2 >= side:
-      return power * 3 // 2
-    power *= 2
-  return power
+  """``side`` rounded up by a quarter at most: 64, 128, ..., 512, 640, ..."""
+  step = max(64, (1 << side.bit_length()) >> 3)
+  return -(-side // step) * step

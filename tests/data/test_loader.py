@@ -39,8 +39,8 @@ def images(random):
 @pytest.mark.parametrize('batch_size', [1, 3, 10, 16])
 def test_batches_are_in_order_padded_and_masked(images, batch_size):
   batches = load(images, batch_size)
-  assert {b.images.shape for b in batches} == {(batch_size, 5, 7, 1)}
-  together = np.concatenate([b.images[: b.count] for b in batches])
+  assert {b.images.shape for b in batches} == {(batch_size, 64, 64, 1)}
+  together = np.concatenate([b.images[: b.count, :5, :7] for b in batches])
   np.testing.assert_array_equal(together, images)
   assert sum(b.decoded.sum() for b in batches) == 10
   assert not batches[-1].decoded[batches[-1].count :].any()
@@ -53,7 +53,7 @@ def test_mixed_sizes_channels_and_depths_share_a_canvas(random):
     random.random((40, 30, 3)).astype(np.float32),
   ]
   (batch,) = load(images, 3)
-  assert batch.images.shape == (3, 96, 96, 3)
+  assert batch.images.shape == (3, 128, 128, 3)
   assert batch.images.dtype == np.float32
   np.testing.assert_array_equal(batch.sizes, [[70, 50], [20, 90], [40, 30]])
   np.testing.assert_allclose(
@@ -68,7 +68,8 @@ def test_mixed_sizes_channels_and_depths_share_a_canvas(random):
 
 
 @pytest.mark.parametrize(
-  ('side', 'expected'), [(1, 64), (64, 64), (65, 96), (97, 128), (1025, 1536)]
+  ('side', 'expected'),
+  [(1, 64), (64, 64), (65, 128), (512, 512), (1024, 1024), (1025, 1280)],
 )
 def test_canvas_sides(side, expected):
   assert loader._roomy(side) == expected
@@ -88,11 +89,10 @@ def test_a_file_the_disk_will_not_give_is_not_a_broken_image(images):
     load(images, 4)
 
 
-def test_sizes_that_turn_up_later_have_few_canvases(random):
-  sides = [20, 20, 31, 33, 47, 50, 20, 20]
+def test_mixed_sizes_have_few_canvases(random):
+  sides = random.integers(200, 600, 60)
   images = [np.zeros((s, s, 1), np.uint8) for s in sides]
-  shapes = [b.images.shape[1:3] for b in load(images, 2)]
-  assert shapes == [(20, 20), (64, 64), (64, 64), (20, 20)]
+  assert len({b.images.shape for b in load(images, 1)}) <= 7
 
 
 def test_shapes_that_fit_no_canvas(random):
@@ -100,7 +100,7 @@ def test_shapes_that_fit_no_canvas(random):
   with pytest.raises(RuntimeError, match='lower --batch_size'):
     load(images, 2)
   assert [b.images.shape[1:3] for b in load(images, 1)] == [
-    (1, 90000),
+    (64, 98304),
     (98304, 64),
   ]
 
