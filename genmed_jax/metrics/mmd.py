@@ -154,21 +154,16 @@ def _weighted_mmd(x: Rows, y: Rows, weights_x, weights_y) -> _Columns:
   """MMD² of the images that each column of 0/1 weights picks."""
   weights_x, weights_y = _lay(x, weights_x), _lay(y, weights_y)
   update = _kernel_update(x.values.shape[1])
-  x_to_x, _ = fold_pairs(
-    x,
-    x,
-    update,
-    row_info=weights_x,
-    column_info=weights_x,
-    row_state=jnp.zeros_like(weights_x),
-  )
-  y_to_y, _ = fold_pairs(
-    y,
-    y,
-    update,
-    row_info=weights_y,
-    column_info=weights_y,
-    row_state=jnp.zeros_like(weights_y),
+  x_to_x, y_to_y = (
+    fold_pairs(
+      rows,
+      rows,
+      update,
+      row_info=weights,
+      column_info=weights,
+      row_state=jnp.zeros_like(weights),
+    )[0]
+    for rows, weights in ((x, weights_x), (y, weights_y))
   )
   x_to_y, y_to_x = fold_pairs(
     x,

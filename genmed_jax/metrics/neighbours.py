@@ -82,16 +82,17 @@ def neighbourhoods(
     x, y = as_rows(x, mask_x), as_rows(y, mask_y)
     check_features(x, y, at_least=max(k, realism_k) + 1)
     _, origin = row_mean(x)
-    own_x = _own_distances(x, max(k, realism_k), origin)
-    own_y = _own_distances(y, k, origin)
+    info_x, info_y = _info(x, origin), _info(y, origin)
+    own_x = _own_distances(x, max(k, realism_k), origin, info_x)
+    own_y = _own_distances(y, k, origin, info_y)
     ball = _smaller_half(own_x[:, realism_k - 1], x.mask)
     seen_x, seen_y = fold_pairs(
       x,
       y,
       _update_cross,
       origin=origin,
-      row_info=_info(x, origin) | {'radius': own_x[:, k - 1], 'ball': ball},
-      column_info=_info(y, origin) | {'radius': own_y[:, k - 1]},
+      row_info=info_x | {'radius': own_x[:, k - 1], 'ball': ball},
+      column_info=info_y | {'radius': own_y[:, k - 1]},
       row_state=_unseen(x),
       column_state=_unseen(y)
       | {'realism': jnp.zeros_like(y.mask, jnp.float64)},
@@ -123,9 +124,8 @@ def _side(mask, own, seen, other_mask) -> Side:
   return Side(own[mask, -1], own[mask, 0], **seen)
 
 
-def _own_distances(x: Rows, k: int, origin) -> jax.Array:
+def _own_distances(x: Rows, k: int, origin, info) -> jax.Array:
   """The ``k`` smallest squared distances to other rows, ``[n, k]``."""
-  info = _info(x, origin)
   unseen = jnp.full_like(x.mask, jnp.inf, jnp.float64)
   smallest, _ = fold_pairs(
     x,

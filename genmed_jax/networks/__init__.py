@@ -29,6 +29,8 @@ __all__ = [
 
 DTYPES = ('float32', 'bfloat16')
 
+_SEED = 0  # Of random weights.
+
 
 class FeatureNetwork(NamedTuple):
   """A network ready to run.
@@ -91,7 +93,7 @@ def load(
   official = False
   if architecture.upstream is None:
     served = architecture.taps
-    manifest = {'source': 'seeded random weights', 'seed': 0}
+    manifest = {'source': 'seeded random weights', 'seed': _SEED}
   else:
     stored, manifest = _stored(network, tap, cache_dir)
     served = manifest['taps']
@@ -157,9 +159,7 @@ def _leaf_shapes(state) -> dict[str, tuple[int, ...]]:
   }
 
 
-def random_leaves(
-  shapes: dict[str, tuple[int, ...]], seed: int = 0
-) -> dict[str, np.ndarray]:
+def random_leaves(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
   """He-normal kernels and zero biases, the same on every machine.
 
   Each leaf has a stream of its own, so a shallower network has the weights
@@ -171,7 +171,7 @@ def random_leaves(
       leaves[path] = np.zeros(shape, np.float32)
       continue
     stream = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8])
-    random = np.random.default_rng([seed, stream])
+    random = np.random.default_rng([_SEED, stream])
     scale = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
     leaves[path] = random.standard_normal(shape, np.float32) * scale
   return leaves
