@@ -1,18 +1,12 @@
-r"""Folds over the rows of a feature set, and over all pairs of two sets.
+r"""Folds over the rows of a feature set: the statistics of single images.
 
-Every statistic in the package is made of these. They take float64 tiles of
-the features, device by device, and never hold more than a tile:
-
-* :func:`fold_rows` for sums over images (moments, class marginals);
-* :func:`map_rows` for a value per image (influences, leverages);
-* :func:`fold_pairs` for sums, minima and counts over pairs of images
-  (neighbours, balls, kernels). Rows of ``x`` stay on their device; blocks of
-  ``y``, with what is known of and folded for their columns, travel once
-  around the ring of devices.
+They take the features tile by tile, device by device, and never hold more
+than a tile: :func:`fold_rows` for sums over images (moments, class marginals),
+:func:`map_rows` for a value per image (influences, leverages). Statistics of
+pairs of images are in ``pairs``.
 """
 
 from collections.abc import Callable
-import functools
 from typing import Any
 
 import jax
@@ -72,50 +66,6 @@ def map_rows(
   return _map_rows(x.values, context, function=function, mesh=mesh, tile=tile)
 
 
-def fold_pairs(
-  x: Rows,
-  y: Rows,
-  update: Callable,
-  *,
-  origin: jax.Array | float = 0.0,
-  row_info: Any = (),
-  column_info: Any = (),
-  row_state: Any = (),
-  column_state: Any = (),
-  tile: int = TILE,
-) -> tuple[Any, Any]:
-  """Folds ``update`` over every pair of a row of ``x`` and a row of ``y``.
-
-  Args:
-    x: Features ``[n, d]``.
-    y: Features ``[m, d]``, over the same mesh.
-    update: Pure function of ``(products [a, b], valid [a, b], row_info,
-      column_info, row_state, column_state)``, the last four being slices of
-      the arguments below, to the new ``(row_state, column_state)`` slices.
-      Each valid pair is shown once, in no particular order; pairs that are
-      not valid are padding, or were shown before, and must change nothing.
-    origin: ``[d]``, subtracted from both sets before the products.
-    row_info: Pytree of ``[n, ...]``, what the update knows of each row.
-    column_info: The same for each row of ``y``, ``[m, ...]``.
-    row_state: Pytree of ``[n, ...]``, what is folded for each row.
-    column_state: The same for each row of ``y``, ``[m, ...]``.
-    tile: Side of a tile; memory grows with its square.
-
-  Returns:
-    ``(row_state, column_state)`` after the last tile.
-  """
-  return _fold_pairs(
-    (x, row_info),
-    (y, column_info),
-    row_state,
-    column_state,
-    jnp.asarray(origin, jnp.float64),
-    update=update,
-    mesh=mesh_lib.mesh_of(x.values),
-    tile=tile,
-  )
-
-
 class TooFewImages(ValueError):
   """A set is too small for a statistic to be defined."""
 
@@ -150,14 +100,14 @@ def _is_finite(x: Rows) -> jax.Array:
   return jnp.all(jnp.isfinite(x.values) | ~x.mask[:, None])
 
 
-@functools.partial(jax.jit, static_argnames=('update', 'mesh', 'tile'))
+@mesh_lib.product_jit(static_argnames=('update', 'tile'))
 def _fold_rows(rows, context, state, *, update, mesh, tile):
   def per_device(rows, context, state):
     n = rows[0].mask.shape[0]
     a = min(tile, n)
 
     def one_tile(t, state):
-      (x, info), fresh = _row_tile(rows, t, a)
+      (x, info), fresh = row_tile(rows, t, a)
       values = x.values.astype(jnp.float64)
       return update(values, x.mask & fresh, info, context, state)
 
@@ -173,7 +123,7 @@ def _fold_rows(rows, context, state, *, update, mesh, tile):
   )(rows, context, state)
 
 
-@functools.partial(jax.jit, static_argnames=('function', 'mesh', 'tile'))
+@mesh_lib.product_jit(static_argnames=('function', 'tile'))
 def _map_rows(values, context, *, function, mesh, tile):
   def per_device(values, context):
     return lax.map(
@@ -191,72 +141,7 @@ def _map_rows(values, context, *, function, mesh, tile):
   )(values, context)
 
 
-@functools.partial(jax.jit, static_argnames=('update', 'mesh', 'tile'))
-def _fold_pairs(
-  rows, columns, row_state, column_state, origin, *, update, mesh, tile
-):
-  devices = mesh.devices.size
-  ring = [(i, (i + 1) % devices) for i in range(devices)]
-
-  def per_device(rows, columns, row_state, column_state, origin):
-    def hop(_, carry):
-      columns, row_state, column_state = carry
-      row_state, column_state = _fold_block(
-        rows, columns, row_state, column_state, origin, update, tile
-      )
-      columns, column_state = lax.ppermute(
-        (columns, column_state), mesh_lib.DATA_AXIS, ring
-      )
-      return columns, row_state, column_state
-
-    _, row_state, column_state = lax.fori_loop(
-      0, devices, hop, (columns, row_state, column_state)
-    )
-    return row_state, column_state
-
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=(mesh_lib.ROWS,) * 4 + (mesh_lib.REPLICATED,),
-    out_specs=mesh_lib.ROWS,
-    check_vma=False,
-  )(rows, columns, row_state, column_state, origin)
-
-
-def _fold_block(rows, columns, row_state, column_state, origin, update, tile):
-  """Folds the tiles of this device's rows against one block of columns."""
-  n, m = rows[0].mask.shape[0], columns[0].mask.shape[0]
-  a, b = min(tile, n), min(tile, m)
-  across = -(-m // b)
-
-  def one_tile(t, states):
-    (x, row_info), fresh_row = _row_tile(rows, t // across, a)
-    (y, column_info), fresh_column = _row_tile(columns, t % across, b)
-    products = jnp.matmul(
-      x.values.astype(jnp.float64) - origin,
-      (y.values.astype(jnp.float64) - origin).T,
-      precision=lax.Precision.HIGHEST,
-    )
-    row_tile, _ = _row_tile(states[0], t // across, a)
-    column_tile, _ = _row_tile(states[1], t % across, b)
-    row_tile, column_tile = update(
-      products,
-      (x.mask & fresh_row)[:, None] & (y.mask & fresh_column),
-      row_info,
-      column_info,
-      row_tile,
-      column_tile,
-    )
-    return (
-      _write(states[0], row_tile, t // across * a, n),
-      _write(states[1], column_tile, t % across * b, m),
-    )
-
-  tiles = -(-n // a) * across
-  return lax.fori_loop(0, tiles, one_tile, (row_state, column_state))
-
-
-def _row_tile(tree, t, size):
+def row_tile(tree, t, size):
   """Tile ``t`` of every leaf, and which of its rows no tile held before.
 
   The last tile is slid back to stay inside, so it may repeat rows.
@@ -266,13 +151,3 @@ def _row_tile(tree, t, size):
   start = jnp.minimum(t * size, n - size)
   tile = jax.tree.map(lambda v: lax.dynamic_slice_in_dim(v, start, size), tree)
   return tile, jnp.arange(size) + start >= t * size
-
-
-def _write(tree, new, start, n):
-  return jax.tree.map(
-    lambda v, u: lax.dynamic_update_slice_in_dim(
-      v, u, jnp.minimum(start, n - u.shape[0]), 0
-    ),
-    tree,
-    new,
-  )

@@ -10,7 +10,7 @@ import scipy.linalg
 
 from genmed_jax.mesh import as_rows, Rows, to_host
 from genmed_jax.metrics.folds import check_features, map_rows
-from genmed_jax.metrics.moments import moments, row_mean
+from genmed_jax.metrics.moments import Moments, moments, row_mean
 
 
 class FrechetDistance(NamedTuple):
@@ -20,17 +20,31 @@ class FrechetDistance(NamedTuple):
   std_error: float | None
 
 
-class _Gaussian(NamedTuple):
-  """Mean ``[d]`` and a factor ``[d, r]`` of the covariance, on the host."""
+class Gaussian(NamedTuple):
+  """A Gaussian fit, on the host, float64.
+
+  Attributes:
+    count: How many images it was fitted to.
+    mean: ``[d]``.
+    factor: ``[d, r]``, of the covariance: ``factor @ factor.T``.
+    moments: Of the images, where there are more of them than features.
+  """
 
   count: int
   mean: np.ndarray
   factor: np.ndarray
-  from_rows: bool
+  moments: Moments | None
 
 
 def frechet_distance(
-  x, y, *, mask_x=None, mask_y=None, std_error: bool = False
+  x,
+  y,
+  *,
+  mask_x=None,
+  mask_y=None,
+  std_error: bool = False,
+  fit_x: Gaussian | None = None,
+  fit_y: Gaussian | None = None,
 ) -> FrechetDistance:
   r"""Fréchet distance between Gaussian fits of two feature sets.
 
@@ -64,6 +78,8 @@ def frechet_distance(
     mask_y: ``[m]``.
     std_error: Whether to compute the standard error too; with n, m >= d it
       takes eigenvectors, about three times the eigenvalues' cost.
+    fit_x: :func:`fit_gaussian` of ``x``, where it is there already.
+    fit_y: The same of ``y``.
 
   Returns:
     :class:`FrechetDistance`; lower is better, 0 for equal fits. Biased upwards
@@ -78,14 +94,14 @@ def frechet_distance(
   with jax.enable_x64(True):
     x, y = as_rows(x, mask_x), as_rows(y, mask_y)
     check_features(x, y)
-    fit_x, fit_y = _fit(x), _fit(y)
+    fit_x, fit_y = fit_x or _fit(x), fit_y or _fit(y)
     cross = fit_x.factor.T @ fit_y.factor
     difference = fit_x.mean - fit_y.mean
     value = (
       difference @ difference
       + np.sum(fit_x.factor**2)
       + np.sum(fit_y.factor**2)
-      - 2 * _nuclear_norm(cross, fit_x.from_rows or fit_y.from_rows)
+      - 2 * _nuclear_norm(cross, not (fit_x.moments and fit_y.moments))
     )
     value = max(float(value), 0.0)  # Equal fits differ by rounding.
     if not std_error:
@@ -103,19 +119,34 @@ def frechet_distance(
     return FrechetDistance(value, float(np.sqrt(variance)))
 
 
-def _fit(x: Rows) -> _Gaussian:
+def fit_gaussian(x, *, mask=None) -> Gaussian:
+  """The Gaussian fit of a feature set, to be used more than once.
+
+  Args:
+    x: Features, ``[n, d]``.
+    mask: ``[n]``, nonzero for rows that count; all rows if None.
+
+  Raises:
+    ValueError: if there are fewer than two images.
+  """
+  with jax.enable_x64(True):
+    x = as_rows(x, mask)
+    check_features(x, x)
+    return _fit(x)
+
+
+def _fit(x: Rows) -> Gaussian:
   count = int(x.mask.sum())
   if count < x.values.shape[1]:
     mean = to_host(row_mean(x)[1])
     centred = to_host(x.values)[to_host(x.mask)].astype(np.float64) - mean
-    return _Gaussian(count, mean, centred.T / np.sqrt(count - 1), True)
-  fit = jax.tree.map(to_host, moments(x))
-  covariance = fit.scatter / (count - 1)
-  factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(covariance, lower=1)
+    return Gaussian(count, mean, centred.T / np.sqrt(count - 1), None)
+  fit = moments(x)
+  factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(fit.covariance, lower=1)
   rank = max(rank, 1)  # Constant features keep a column, of zeros.
   unpivoted = np.empty((len(factor), rank))
   unpivoted[pivots - 1] = np.tril(factor)[:, :rank]
-  return _Gaussian(count, fit.mean, unpivoted, False)
+  return Gaussian(count, fit.mean, unpivoted, fit)
 
 
 def _nuclear_norm(cross: np.ndarray, rank_deficient: bool) -> float:
@@ -140,7 +171,7 @@ def _map_roots(fit_x, fit_y, cross):
   return from_x, from_y
 
 
-def _jackknife_variance(x: Rows, fit: _Gaussian, root, difference) -> float:
+def _jackknife_variance(x: Rows, fit: Gaussian, root, difference) -> float:
   count = np.float64(fit.count)
   slopes = map_rows(x, _slope, (fit.mean, root, difference, count))
   return fit.count * np.var(to_host(slopes)[to_host(x.mask)], ddof=1)

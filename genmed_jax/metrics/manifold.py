@@ -90,10 +90,9 @@ def realism(x, y, *, k: int = 3, mask_x=None, mask_y=None) -> np.ndarray:
 
 def prdc_of(found: Neighbourhoods) -> PRDC:
   """:func:`prdc` of neighbourhoods that are already there."""
-  real, generated = found.real, found.generated
   return PRDC(
-    precision=(generated.held_by > 0).astype(np.float64),
-    recall=(real.held_by > 0).astype(np.float64),
-    density=generated.held_by / found.k,
-    coverage=(real.nearest < real.radius).astype(np.float64),
+    precision=(found.held_by_real > 0).astype(np.float64),
+    recall=(found.held_by_generated > 0).astype(np.float64),
+    density=found.held_by_real / found.k,
+    coverage=(found.holding > 0).astype(np.float64),
   )

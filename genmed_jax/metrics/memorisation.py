@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genmed_jax.metrics.neighbours import Neighbourhoods, neighbourhoods
+from genmed_jax.metrics.nearest import Nearest, nearest, own_neighbours
 
 
 def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:
@@ -35,11 +35,17 @@ def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:
     Alaa et al., 2022, section 3.3.
   """
   return authenticity_of(
-    neighbourhoods(train, y, k=1, realism_k=1, mask_x=mask_train, mask_y=mask_y)
+    nearest(train, y, mask_x=mask_train, mask_y=mask_y),
+    own_neighbours(train, k=1, mask=mask_train),
   )
 
 
-def authenticity_of(found: Neighbourhoods) -> np.ndarray:
-  """:func:`authenticity` of neighbourhoods, of any k, already there."""
-  own = found.real.nearest_own[found.generated.nearest_index]
-  return found.generated.nearest > own
+def authenticity_of(to_train: Nearest, train: Nearest) -> np.ndarray:
+  """:func:`authenticity` of neighbours that are already there.
+
+  Args:
+    to_train: ``nearest(train, y)``.
+    train: ``own_neighbours(train)``, any k.
+  """
+  own = train.squared[to_train.index[:, 0], 0]
+  return to_train.squared[:, 0] > own

@@ -1,25 +1,60 @@
 """Mean and covariance of a feature set."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+import numpy as np
 
-from genmed_jax.mesh import Rows
+from genmed_jax.mesh import has_fast_float64, mesh_of, Rows, to_host
 from genmed_jax.metrics.folds import fold_rows
+
+_PANELS = 8
 
 
 class Moments(NamedTuple):
-  """``count []``, ``mean [d]`` and ``scatter [d, d]``, float64.
+  """First and second moments of rows about a centre; float64, on the host.
 
-  ``scatter`` is the sum of centred outer products: ``n - 1`` times the
-  unbiased covariance.
+  Moments of disjoint rows about one centre add up, and subtract.
+
+  Attributes:
+    centre: ``[d]``.
+    count: How many rows.
+    total: Sum of the rows about the centre, ``[d]``.
+    scatter: Sum of their outer products, ``[d, d]``.
   """
 
-  count: jax.Array
-  mean: jax.Array
-  scatter: jax.Array
+  centre: np.ndarray
+  count: int
+  total: np.ndarray
+  scatter: np.ndarray
+
+  @property
+  def mean(self) -> np.ndarray:
+    """Mean of the rows, ``[d]``."""
+    return self.centre + self.total / self.count
+
+  @property
+  def covariance(self) -> np.ndarray:
+    """Unbiased covariance of the rows, ``[d, d]``."""
+    drift = np.outer(self.total, self.total / self.count)
+    return (self.scatter - drift) / (self.count - 1)
+
+  def __add__(self, other: 'Moments') -> 'Moments':
+    """Moments of the rows of both."""
+    return self._merged(other, 1)
+
+  def __sub__(self, other: 'Moments') -> 'Moments':
+    """Moments of the rows that are not in ``other``."""
+    return self._merged(other, -1)
+
+  def _merged(self, other: 'Moments', sign: int) -> 'Moments':
+    if not np.array_equal(self.centre, other.centre):
+      raise ValueError('moments about different centres do not add up')
+    own, others = self[1:], (sign * value for value in other[1:])
+    return Moments(self.centre, *map(np.add, own, others))
 
 
 def row_mean(x: Rows) -> tuple[jax.Array, jax.Array]:
@@ -29,19 +64,49 @@ def row_mean(x: Rows) -> tuple[jax.Array, jax.Array]:
   return count, total / count
 
 
-def moments(x: Rows) -> Moments:
-  r"""Count, mean and scatter of the rows of ``x`` that count.
+def moments(
+  x: Rows, *, centre: np.ndarray | None = None, dtype=None
+) -> Moments:
+  r"""Moments of the rows of ``x`` that count.
 
-  .. math:: S = \sum_i (x_i - \bar x)(x_i - \bar x)^\top
+  .. math:: S = \sum_i (x_i - c)(x_i - c)^\top
 
   Centred before it is squared and summed in float64, so neither a common
   offset nor the order, tiling or placement of the rows shows in the result
-  beyond 1e-14. Call with x64 enabled.
+  beyond 1e-14. Only panels on and above the diagonal are computed: little
+  more than half of the products. Call with x64 enabled.
+
+  Args:
+    x: Rows ``[n, d]``.
+    centre: ``[d]``; the mean if None.
+    dtype: Of the products of 1024 rows. float64 where the devices compute in
+      it; float32 where they only emulate it, which changes a covariance by
+      1e-7 of its largest entry, and the Fréchet distance of two sets of full
+      rank (10000 x 2048) by 4e-9 relative.
   """
   count, mean = row_mean(x)
+  centre = mean if centre is None else jnp.asarray(centre)
   width = x.values.shape[1]
-  scatter = fold_rows(x, _add_outer, jnp.zeros((width, width)), context=mean)
-  return Moments(count, mean, scatter)
+  if dtype is None:
+    fast = has_fast_float64(mesh_of(x.values))
+    dtype = jnp.float64 if fast else jnp.float32
+  panel = -(-width // _PANELS)
+  zeros = [
+    jnp.zeros((min(panel, width - start), width - start))
+    for start in range(0, width, panel)
+  ]
+  panels = fold_rows(x, _outer_update(panel, dtype), zeros, context=centre)
+  scatter = np.zeros((width, width))
+  for start, values in zip(
+    range(0, width, panel), map(to_host, panels), strict=True
+  ):
+    rows = slice(start, start + len(values))
+    scatter[rows, start:] = values
+    scatter[start:, rows] = values.T
+  count = int(count)
+  return Moments(
+    to_host(centre), count, count * to_host(mean - centre), scatter
+  )
 
 
 def _add(values, valid, info, context, state):
@@ -50,9 +115,23 @@ def _add(values, valid, info, context, state):
   return state[0] + weight.sum(), state[1] + weight @ values
 
 
-def _add_outer(values, valid, info, mean, scatter):
-  del info
-  centred = jnp.where(valid[:, None], values - mean, 0.0)
-  return scatter + jnp.matmul(
-    centred.T, centred, precision=lax.Precision.HIGHEST
-  )
+@functools.cache
+def _outer_update(panel: int, dtype):
+  """Adds ``x.T @ x`` to its panels on and above the diagonal."""
+
+  def update(values, valid, info, centre, panels):
+    del info
+    centred = jnp.where(valid[:, None], values - centre, 0.0).astype(dtype)
+    return [
+      total
+      + jnp.matmul(
+        centred[:, start : start + panel].T,
+        centred[:, start:],
+        precision=lax.Precision.HIGHEST,
+      )
+      for start, total in zip(
+        range(0, centred.shape[1], panel), panels, strict=True
+      )
+    ]
+
+  return update

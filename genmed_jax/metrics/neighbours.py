@@ -1,10 +1,9 @@
-"""Nearest neighbours and neighbourhood balls of two feature sets.
+"""How a real and a generated set lie in each other's neighbourhoods.
 
-One pass over (real, real), one over (generated, generated) and one over
-(real, generated) serve every neighbour metric. Squared distances are float64
-and taken about the real set's mean, so that a common offset costs no digits.
-What rounding cannot tell apart is equal: exact copies are at distance zero,
-and a copy of a ball's k-th neighbour lies on its surface, not inside.
+One pass over each set's own pairs and one over (real, generated) serve every
+neighbour metric. Passes are float32; an image for which any decision was too
+close to call is passed over again in float64. What that cannot tell apart is
+equal: a copy of a ball's k-th neighbour lies on its surface.
 """
 
 from typing import NamedTuple
@@ -13,212 +12,221 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.mesh import as_rows, Rows, to_host
-from genmed_jax.metrics.folds import check_features, fold_pairs
-from genmed_jax.metrics.moments import row_mean
-
-# What the product form may be off by, in units of ‖x‖² + ‖y‖². The worst of a
-# million pairs at d = 64, 768 and 2048 was off by 16 * 2**-53.
-_ROUNDING = 64 * 2.0**-53
-
-
-class Side(NamedTuple):
-  """What one set sees of itself and of the other; host arrays ``[n]``.
-
-  Attributes:
-    radius: Squared distance to the k-th neighbour in its own set.
-    nearest_own: Squared distance to the nearest neighbour in its own set.
-    held_by: How many balls of the other set hold this point.
-    nearest: Squared distance to the nearest point of the other set.
-    nearest_index: Row of that point in the other set; the first, if tied.
-  """
-
-  radius: np.ndarray
-  nearest_own: np.ndarray
-  held_by: np.ndarray
-  nearest: np.ndarray
-  nearest_index: np.ndarray
+from genmed_jax.mesh import as_rows, put_rows, Rows, spread_rows, to_host
+from genmed_jax.metrics.folds import check_features
+from genmed_jax.metrics.nearest import (
+  common_origin,
+  is_close,
+  keep_nearest,
+  look_again,
+  measure,
+  Nearest,
+  nearest_start,
+  own_neighbours,
+  pair_info,
+  settle,
+  squared_distances,
+  View,
+)
+from genmed_jax.metrics.pairs import fold_pairs, others, own
 
 
 class Neighbourhoods(NamedTuple):
-  """Both sides of the relation between a real and a generated set.
+  """How two sets lie in each other's balls; host arrays.
+
+  The ball around an image reaches to its k-th neighbour in its own set. It is
+  open: an image on its surface is outside.
 
   Attributes:
-    real: What the real set sees.
-    generated: What the generated set sees.
-    realism: ``[m]``, see ``manifold.realism``.
-    k: Which neighbour set the radii.
+    real: Neighbours of real images among real ones, ``[n, k or more]``.
+    generated: Neighbours of generated images in theirs, ``[m, k]``.
+    holding: Generated images in each real image's ball, ``[n]``.
+    held_by_generated: Generated balls that hold each real image, ``[n]``.
+    held_by_real: Real balls that hold each generated image, ``[m]``.
+    held_by_clipped: The same for closed real balls whose radius is clipped at
+      the median radius, ``[m]``.
+    nearest_real: The nearest real image of each generated one, ``[m, 1]``.
+    realism: See ``manifold.realism``, ``[m]``.
+    k: Which neighbour sets the radii.
   """
 
-  real: Side
-  generated: Side
+  real: Nearest
+  generated: Nearest
+  holding: np.ndarray
+  held_by_generated: np.ndarray
+  held_by_real: np.ndarray
+  held_by_clipped: np.ndarray
+  nearest_real: Nearest
   realism: np.ndarray
   k: int
 
 
 def neighbourhoods(
-  x, y, *, k: int = 5, realism_k: int = 3, mask_x=None, mask_y=None
+  x,
+  y,
+  *,
+  k: int = 5,
+  realism_k: int = 3,
+  mask_x=None,
+  mask_y=None,
+  own_x: Nearest | None = None,
+  own_y: Nearest | None = None,
 ) -> Neighbourhoods:
   """Neighbourhoods of ``x`` and ``y``: the work behind every kNN metric.
 
   Args:
     x: Real features, ``[n, d]``.
     y: Generated features, ``[m, d]``.
-    k: The ball around a point reaches to its k-th neighbour in its own set,
-      not counting itself.
+    k: Which neighbour in its own set an image's ball reaches to.
     realism_k: The same for the balls that realism is measured by.
     mask_x: ``[n]``, nonzero for rows that count; all rows if None.
     mask_y: ``[m]``.
+    own_x: ``nearest.own_neighbours`` of the real set, at least as many as
+      both ``k``, where they are there already.
+    own_y: The same for the generated set, at least ``k``.
 
   Returns:
-    :class:`Neighbourhoods` of the rows that count, in order; squared
-    distances in float64. Memory is that of the inputs and ``O(n + m)``.
+    :class:`Neighbourhoods` of the rows that count, in order. Memory is that
+    of the inputs, a few tiles and ``O((n + m) k)``.
 
   Raises:
-    ValueError: if the widths differ, or a set has no k-th neighbour
+    ValueError: if the widths differ, or an image has no k-th neighbour
       (``TooFewImages``).
   """
   with jax.enable_x64(True):
     x, y = as_rows(x, mask_x), as_rows(y, mask_y)
     check_features(x, y, at_least=max(k, realism_k) + 1)
-    _, origin = row_mean(x)
-    info_x, info_y = _info(x, origin), _info(y, origin)
-    own_x = _own_distances(x, max(k, realism_k), origin, info_x)
-    own_y = _own_distances(y, k, origin, info_y)
-    ball = _smaller_half(own_x[:, realism_k - 1], x.mask)
-    seen_x, seen_y = fold_pairs(
+    if own_x is None:
+      own_x = own_neighbours(x.values, k=max(k, realism_k), mask=x.mask)
+    if own_y is None:
+      own_y = own_neighbours(y.values, k=k, mask=y.mask)
+    origin = common_origin(x)
+    info_x, info_y = pair_info(x, origin), pair_info(y, origin)
+    radius = own_x.squared[:, k - 1]
+    info_x['radius'] = spread_rows(x, radius)
+    info_x['clipped'] = spread_rows(x, np.minimum(radius, np.median(radius)))
+    ball = _smaller_half(own_x.squared[:, realism_k - 1])
+    info_x['ball'] = spread_rows(x, ball)
+    info_y['radius'] = spread_rows(y, own_y.squared[:, k - 1])
+    real = View(
+      x, y, _see_generated, _nothing_generated, info_x, info_y, origin
+    )
+    generated = View(y, x, _see_real, _nothing_real, info_y, info_x, origin)
+    seen = fold_pairs(
       x,
       y,
-      _update_cross,
       origin=origin,
-      row_info=info_x | {'radius': own_x[:, k - 1], 'ball': ball},
-      column_info=info_y | {'radius': own_y[:, k - 1]},
-      row_state=_unseen(x),
-      column_state=_unseen(y)
-      | {'realism': jnp.zeros_like(y.mask, jnp.float64)},
+      row_update=real.update,
+      column_update=generated.update,
+      row_info=info_x,
+      column_info=info_y,
+      row_state=real.start(x, np.float32),
+      column_state=generated.start(y, np.float32),
     )
-    realism = np.sqrt(to_host(seen_y.pop('realism'))[to_host(y.mask)])
+    seen_x, seen_y = jax.tree.map(to_host, seen)
+    look_again(real, seen_x, seen_x['doubtful'])
+    look_again(
+      generated, seen_y, seen_y['doubtful'] | is_close(generated, seen_y)
+    )
+    mask_x, mask_y = to_host(x.mask), to_host(y.mask)
     return Neighbourhoods(
-      _side(x.mask, own_x[:, :k], seen_x, y.mask),
-      _side(y.mask, own_y, seen_y, x.mask),
-      realism,
+      own_x,
+      own_y,
+      seen_x['holding'][mask_x],
+      seen_x['held_by'][mask_x],
+      seen_y['held_by'][mask_y],
+      seen_y['held_by_clipped'][mask_y],
+      settle(generated, seen_y),
+      _realism(generated, seen_y)[mask_y],
       k,
     )
 
 
-@jax.jit
-def _smaller_half(radius, mask):
-  """Radii below the median of those that count; 0 for the rest."""
-  median = jnp.nanmedian(jnp.where(mask, radius, jnp.nan))
-  return jnp.where(mask & (radius < median), radius, 0.0)
+def _smaller_half(radius: np.ndarray) -> np.ndarray:
+  """Radii below their median; 0 for the rest."""
+  return np.where(radius < np.median(radius), radius, 0.0)
 
 
-def _side(mask, own, seen, other_mask) -> Side:
-  """Brings one side to the host, without its padding."""
-  mask, other_mask, own, seen = jax.tree.map(
-    to_host, (mask, other_mask, own, seen)
+def _nothing_generated(x: Rows, _) -> dict[str, jax.Array]:
+  """What real images have seen before the first generated one."""
+  return _zeros(x, holding=np.int32, held_by=np.int32, doubtful=bool)
+
+
+def _nothing_real(y: Rows, dtype) -> dict[str, jax.Array]:
+  """What generated images have seen before the first real one."""
+  return nearest_start(1)(y, dtype) | _zeros(
+    y,
+    held_by=np.int32,
+    held_by_clipped=np.int32,
+    doubtful=bool,
+    ratio=dtype,
+    ratio_index=np.int32,
   )
-  seen = {name: values[mask] for name, values in seen.items()}
-  rank = np.cumsum(other_mask) - 1
-  seen['nearest_index'] = rank[seen['nearest_index']]
-  return Side(own[mask, -1], own[mask, 0], **seen)
 
 
-def _own_distances(x: Rows, k: int, origin, info) -> jax.Array:
-  """The ``k`` smallest squared distances to other rows, ``[n, k]``."""
-  unseen = jnp.full_like(x.mask, jnp.inf, jnp.float64)
-  smallest, _ = fold_pairs(
-    x,
-    x,
-    _update_own,
-    origin=origin,
-    row_info=info,
-    column_info=info,
-    row_state=jnp.repeat(unseen[:, None], k, axis=1),
-  )
-  return smallest
-
-
-@jax.jit
-def _info(x: Rows, origin) -> dict[str, jax.Array]:
-  centred = x.values.astype(jnp.float64) - origin
+def _zeros(x: Rows, **dtypes) -> dict[str, jax.Array]:
   return {
-    'index': jnp.arange(x.mask.shape[0]),
-    'norm': jnp.sum(centred**2, axis=1),
+    name: put_rows(x, np.zeros(len(x.mask), dtype))
+    for name, dtype in dtypes.items()
   }
 
 
-def _unseen(x: Rows) -> dict[str, jax.Array]:
+def _see_generated(products, valid, own_info, other_info, seen, axis):
+  squared, slack = squared_distances(
+    products, valid, own_info, other_info, axis
+  )
+  radius = own(own_info['radius'].astype(squared.dtype), axis)
+  other_radius = others(other_info['radius'].astype(squared.dtype), axis)
+  close = _is_close(squared, radius, slack)
+  close |= _is_close(squared, other_radius, slack)
+  held = squared + slack < other_radius
   return {
-    'held_by': jnp.zeros_like(x.mask, jnp.int64),
-    'nearest': jnp.full_like(x.mask, jnp.inf, jnp.float64),
-    'nearest_index': jnp.zeros_like(x.mask, jnp.int64),
+    'holding': seen['holding'] + _count(squared + slack < radius, axis),
+    'held_by': seen['held_by'] + _count(held, axis),
+    'doubtful': seen['doubtful'] | close.any(axis),
   }
 
 
-def _squared_distances(products, valid, row, column):
-  """Squared distances ``[a, b]``, inf where not valid, and their rounding."""
-  norms = row['norm'][:, None] + column['norm']
-  rounding = _ROUNDING * norms
-  squared = norms - 2 * products
-  squared = jnp.where(squared <= rounding, 0.0, squared)
-  return jnp.where(valid, squared, jnp.inf), rounding
+def _see_real(products, valid, own_info, other_info, seen, axis):
+  squared, slack = squared_distances(
+    products, valid, own_info, other_info, axis
+  )
+  index = others(other_info['index'], axis)
+  radius, clipped, ball = (
+    others(other_info[name].astype(squared.dtype), axis)
+    for name in ('radius', 'clipped', 'ball')
+  )
+  close = _is_close(squared, radius, slack)
+  close |= _is_close(squared, clipped, slack)
+  held_by_clipped = _count(squared - slack <= clipped, axis)
+  ratio = jnp.where(valid & (ball > 0), ball / squared, 0.0)
+  best = ratio.max(axis)
+  first = jnp.where(ratio == own(best, axis), index, index.max()).min(axis)
+  better = best > seen['ratio']
+  return keep_nearest(squared, index, seen, axis) | {
+    'held_by': seen['held_by'] + _count(squared + slack < radius, axis),
+    'held_by_clipped': seen['held_by_clipped'] + held_by_clipped,
+    'doubtful': seen['doubtful'] | close.any(axis),
+    'ratio': jnp.where(better, best, seen['ratio']),
+    'ratio_index': jnp.where(better, first, seen['ratio_index']),
+  }
 
 
-def _update_own(products, valid, row, column, smallest, _):
-  valid &= row['index'][:, None] != column['index']
-  squared, _ = _squared_distances(products, valid, row, column)
-  k = smallest.shape[1]
-  both = jnp.concatenate([smallest, _k_smallest(squared, k)], axis=1)
-  return jnp.sort(both, axis=1)[:, :k], ()
+def _is_close(squared, radius, slack):
+  """Whether a float32 distance leaves open which side of a radius it is.
 
-
-def _k_smallest(values: jax.Array, k: int) -> jax.Array:
-  """The ``k`` smallest of each row, repeats included, ``[a, b] -> [a, k]``.
-
-  Rounds of minimum and count: several times faster on CPU than ``top_k``.
+  Twice the rounding: of the distance, and of the radius to float32.
   """
-  found = jnp.full_like(values[:, 0], -jnp.inf)
-  distinct, counts = [], []
-  for _ in range(k):
-    rest = jnp.where(values > found[:, None], values, jnp.inf)
-    found = rest.min(axis=1)
-    distinct.append(found)
-    counts.append(jnp.sum(values == found[:, None], axis=1))
-  upto = jnp.cumsum(jnp.stack(counts, 1), axis=1)  # [a, k]
-  rank = jnp.arange(k)[:, None, None]
-  return jnp.where(upto > rank, jnp.stack(distinct, 1), jnp.inf).min(2).T
+  return jnp.abs(squared - radius) <= 2 * slack
 
 
-def _update_cross(products, valid, row, column, seen_row, seen_column):
-  squared, rounding = _squared_distances(products, valid, row, column)
-  in_ball_of_row = squared + rounding < row['radius'][:, None]
-  in_ball_of_column = squared + rounding < column['radius']
-  ball = row['ball'][:, None]
-  realism = jnp.where(valid & (ball > 0), ball / squared, 0.0).max(axis=0)
-  so_far = seen_column['realism']
-  return (
-    _look(seen_row, squared, in_ball_of_column, column['index']),
-    _look(seen_column, squared.T, in_ball_of_row.T, row['index'])
-    | {'realism': jnp.maximum(so_far, realism)},
-  )
+def _count(condition, axis):
+  return condition.sum(axis, dtype=jnp.int32)
 
 
-def _look(seen, squared, held, index):
-  """Adds to what each row has seen the points along axis 1."""
-  nearest = squared.min(axis=1)
-  first = jnp.where(squared == nearest[:, None], index, jnp.iinfo(index).max)
-  first = first.min(axis=1)
-  nearer = nearest < seen['nearest']
-  tied = nearest == seen['nearest']
-  return {
-    'held_by': seen['held_by'] + held.sum(axis=1),
-    'nearest': jnp.minimum(nearest, seen['nearest']),
-    'nearest_index': jnp.where(
-      nearer,
-      first,
-      jnp.where(
-        tied, jnp.minimum(first, seen['nearest_index']), seen['nearest_index']
-      ),
-    ),
-  }
+def _realism(generated: View, seen: dict[str, np.ndarray]) -> np.ndarray:
+  best = seen['ratio_index']
+  squared = measure(generated, best[:, None])[:, 0]
+  ball = to_host(generated.over_info['ball'])[best]
+  with np.errstate(divide='ignore', invalid='ignore'):
+    return np.where(ball > 0, np.sqrt(ball / squared), 0.0)

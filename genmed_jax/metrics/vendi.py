@@ -62,7 +62,9 @@ def vendi_score(
     y = _checked(y, mask)
     count = int(y.mask.sum())
     if count < y.values.shape[1]:
-      unit = _unit(to_host(y.values)[to_host(y.mask)].astype(np.float64), np)
+      unit = unit_rows(
+        to_host(y.values)[to_host(y.mask)].astype(np.float64), np
+      )
       gram = unit @ unit.T / count
     else:
       unit, gram = None, to_host(_gram(y)) / count
@@ -116,7 +118,7 @@ def _checked(y, mask) -> Rows:
   return y
 
 
-def _unit(rows, xp):
+def unit_rows(rows, xp):
   """Rows of length one; rows of zeros stay."""
   norms = xp.sqrt(xp.sum(rows**2, axis=-1, keepdims=True))
   return rows / xp.where(norms > 0, norms, 1.0)
@@ -129,13 +131,15 @@ def _gram(y: Rows) -> jax.Array:
 
 def _add_gram(values, valid, info, context, gram):
   del info, context
-  unit = jnp.where(valid[:, None], _unit(values, jnp), 0.0)
+  unit = jnp.where(valid[:, None], unit_rows(values, jnp), 0.0)
   return gram + jnp.matmul(unit.T, unit, precision=lax.Precision.HIGHEST)
 
 
 def _project(row, context):
   vectors, slopes = context
-  along = jnp.matmul(_unit(row, jnp), vectors, precision=lax.Precision.HIGHEST)
+  along = jnp.matmul(
+    unit_rows(row, jnp), vectors, precision=lax.Precision.HIGHEST
+  )
   return jnp.matmul(along**2, slopes, precision=lax.Precision.HIGHEST)
 
 

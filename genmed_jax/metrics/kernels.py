@@ -1,0 +1,179 @@
+"""Sums of kernels over all pairs, for many choices of images at once."""
+
+from collections.abc import Callable
+import functools
+from typing import NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+
+from genmed_jax.mesh import Rows, spread_rows, to_host
+from genmed_jax.metrics.nearest import (
+  common_origin,
+  pair_info,
+  squared_distances,
+)
+from genmed_jax.metrics.pairs import fold_own_pairs, fold_pairs, others, own
+
+OFFSET = 1.0  # Of the polynomial kernel.
+
+
+class Columns(NamedTuple):
+  """For each of S weightings: MMD² and the two jackknife variances, ``[S]``."""
+
+  value: np.ndarray
+  variance_x: np.ndarray
+  variance_y: np.ndarray
+
+
+class Weighted(NamedTuple):
+  """A kernel, and 0/1 weights ``[n, S]`` and ``[m, S]`` of its images."""
+
+  kernel: Callable
+  weights_x: np.ndarray
+  weights_y: np.ndarray
+
+
+def weighted_mmd(
+  x: Rows,
+  y: Rows,
+  asked: list[Weighted],
+  *,
+  bandwidth: float = 1.0,
+  diagonal: float | None = None,
+) -> list[Columns]:
+  """MMD² of the images that each column of weights picks, kernel by kernel.
+
+  With a kernel's value on the ``diagonal``, pairs of an image with itself
+  count too.
+  """
+  kernels = tuple(weighted.kernel for weighted in asked)
+  origin = common_origin(x)
+  update = _sums(kernels)
+  info = []
+  for rows, weights in (
+    (x, [weighted.weights_x for weighted in asked]),
+    (y, [weighted.weights_y for weighted in asked]),
+  ):
+    weights = [spread_rows(rows, w) for w in weights]
+    info.append(_kernel_info(rows, origin, bandwidth) | {'weights': weights})
+  zeros = [
+    [jnp.zeros_like(w, jnp.float64) for w in each['weights']] for each in info
+  ]
+  own_sums = [
+    fold_own_pairs(rows, update, _add, none, origin=origin, info=each)
+    for rows, none, each in zip((x, y), zeros, info, strict=True)
+  ]
+  cross_sums = fold_pairs(
+    x,
+    y,
+    origin=origin,
+    row_update=update,
+    column_update=update,
+    row_info=info[0],
+    column_info=info[1],
+    row_state=zeros[0],
+    column_state=zeros[1],
+  )
+  found = []
+  for which in range(len(asked)):
+    weights = [each['weights'][which] for each in info]
+    halves = [
+      _own_half(
+        weights[side],
+        own_sums[side][which],
+        cross_sums[side][which],
+        weights[1 - side],
+        diagonal,
+      )
+      for side in (0, 1)
+    ]
+    (value_x, variance_x), (value_y, variance_y) = halves
+    found.append(
+      Columns(*map(to_host, (value_x + value_y, variance_x, variance_y)))
+    )
+  return found
+
+
+@jax.jit
+def _kernel_info(x: Rows, origin, bandwidth) -> dict[str, jax.Array]:
+  """What kernels know of a row, beside what distances do, float32."""
+  width = x.values.shape[1]
+  every = jnp.ones_like(x.mask, jnp.float64)
+  centred = x.values.astype(jnp.float64) - origin
+  known = {
+    'per_width': every / width,
+    'linear': centred @ origin / width,
+    'at_origin': every * (origin @ origin / width + OFFSET),
+    'sharpness': every / (2 * bandwidth**2),
+  }
+  return pair_info(x, origin) | {
+    name: values.astype(jnp.float32) for name, values in known.items()
+  }
+
+
+@functools.cache
+def _sums(kernels: tuple[Callable, ...]) -> Callable:
+  """Adds ``K @ others' weights`` to the state, for each kernel."""
+
+  def update(products, valid, own_info, other_info, state, axis):
+    # Spelled alike for both of its sides, so that XLA computes a tile once.
+    row, column = (own_info, other_info)[:: 1 if axis else -1]
+    sums = []
+    for kernel, weights, total in zip(
+      kernels, other_info['weights'], state, strict=True
+    ):
+      values = jnp.where(valid, kernel(products, row, column), 0.0)
+      added = lax.dot_general(
+        values,
+        weights,
+        (((axis,), (0,)), ((), ())),
+        precision=lax.Precision.HIGHEST,
+      )
+      sums.append(total + added)
+    return sums
+
+  return update
+
+
+def polynomial_kernel(products, row, column):
+  """(x·y/d + 1)³ less its value at the origin of the products.
+
+  With u = |c|²/d + 1 there and s the rest, that is s (3 u² + s (3 u + s)).
+  """
+  linear = own(row['linear'], 1) + others(column['linear'], 1)
+  s = products * own(row['per_width'], 1) + linear
+  u = own(row['at_origin'], 1)
+  return s * (3 * u**2 + s * (3 * u + s))
+
+
+def gaussian_kernel(products, row, column):
+  """exp(-|x - y|² / 2 sigma²)."""
+  squared, _ = squared_distances(products, True, row, column, 1)
+  return jnp.exp(-own(row['sharpness'], 1) * squared)
+
+
+def _add(state, other):
+  return jax.tree.map(jnp.add, state, other)
+
+
+@jax.jit
+def _own_half(weights, own_sums, cross_sums, other_weights, diagonal):
+  """One set's share of MMD² and its jackknife variance, both ``[S]``."""
+  weights = weights.astype(jnp.float64)
+  size, other_size = weights.sum(0), other_weights.sum(0, dtype=jnp.float64)
+  if diagonal is None:
+    own_mean = own_sums / (size - 1)
+  else:
+    own_mean = (own_sums + diagonal) / size
+  slope = weights * (own_mean - cross_sums / other_size)
+  value = slope.sum(0) / size
+  spread = weights * (slope - value) ** 2
+  return value, 4 * spread.sum(0) / (size - 1)
+
+
+def everyone(x: Rows, y: Rows) -> tuple[np.ndarray, np.ndarray]:
+  """Weights that pick every image, ``[n, 1]`` and ``[m, 1]``."""
+  return tuple(np.ones((int(r.mask.sum()), 1), np.float32) for r in (x, y))
