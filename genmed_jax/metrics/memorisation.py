@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from genmed_jax.metrics.folds import TooFewImages
 from genmed_jax.metrics.nearest import Nearest, nearest, own_neighbours
 
 
@@ -49,3 +50,34 @@ def authenticity_of(to_train: Nearest, train: Nearest) -> np.ndarray:
   """
   own = train.squared[to_train.index[:, 0], 0]
   return to_train.squared[:, 0] > own
+
+
+def memorisation_index(to_train: np.ndarray, held_out: np.ndarray):
+  r"""How much nearer to a training image than a held-out real image is.
+
+  .. math:: I_j = \frac{\bar h - g_j}{s_h}
+
+  with :math:`g_j` the distance of a generated image to its nearest training
+  image, and :math:`\bar h, s_h` the mean and standard deviation of the same
+  distance over held-out real images: a similarity, standardised.
+
+  Args:
+    to_train: Distances of generated images to the nearest training image,
+      ``[m]``.
+    held_out: The same of held-out real images, ``[t]``.
+
+  Returns:
+    The index ``[m]``, and what 95 % of held-out images stay below: 5 % of
+    honest images are above it.
+
+  Raises:
+    ValueError: if all held-out distances are equal (``TooFewImages``).
+  """
+  deviation = np.std(held_out, ddof=1) if len(held_out) > 1 else 0.0
+  if deviation == 0:
+    raise TooFewImages('held-out images are all as far from training ones')
+  index, own = (
+    (held_out.mean() - distances) / deviation
+    for distances in (to_train, held_out)
+  )
+  return index, float(np.quantile(own, 0.95))

@@ -1,0 +1,196 @@
+"""C_T, the three-sample test for data copying."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.cluster.vq
+import scipy.linalg
+import scipy.stats
+
+from genmed_jax.mesh import as_rows, Rows, to_host
+from genmed_jax.metrics.folds import check_features, map_rows, TooFewImages
+from genmed_jax.metrics.moments import moments
+from genmed_jax.metrics.nearest import nearest
+
+CELLS = 3
+COMPONENTS = 64
+_FEWEST = 20  # Generated images in a cell that counts.
+_STARTS = 10  # Of k-means, of which the best is kept.
+_ITERATIONS = 20  # Of each start; the best goes on.
+
+
+class CopyingTest(NamedTuple):
+  """The statistic, in standard normal units under the null, and its error."""
+
+  value: float
+  std_error: float
+
+
+def copying_test(
+  train,
+  test,
+  y,
+  *,
+  cells: int = CELLS,
+  components: int = COMPONENTS,
+  seed: int = 2020,
+  mask_train=None,
+  mask_test=None,
+  mask_y=None,
+) -> CopyingTest:
+  r"""Meehan's C_T: are generated images nearer to training ones than real are?
+
+  Features are projected on the ``components`` principal axes of the training
+  set, which is cut into cells by k-means. In each cell the distances to the
+  nearest training image there are compared, generated q against test p, by
+  the Mann-Whitney statistic :math:`U = \#\{q > p\}` in standard units, and
+
+  .. math::
+    C_T = \frac{\sum_c \pi_c Z_c}{\sum_c \pi_c}, \quad
+    Z_c = \frac{U_c - (mn / 2 - 1/2)}{\sqrt{mn (m + n + 1) / 12}}
+
+  over the cells with more than 20 generated images, :math:`\pi_c` being the
+  cell's share of the test images and m, n its images. Principal axes are
+  exact and k-means is seeded, where others leave both to chance.
+
+  Args:
+    train: Features the generator was trained on, ``[l, d]``.
+    test: Held-out real features, ``[n, d]``.
+    y: Generated features, ``[m, d]``.
+    cells: How many.
+    components: Principal axes kept; all where d is no larger.
+    seed: Of k-means.
+    mask_train: ``[l]``, nonzero for rows that count; all rows if None.
+    mask_test: ``[n]``.
+    mask_y: ``[m]``.
+
+  Returns:
+    :class:`CopyingTest`: far below 0 for copying, far above 0 for
+    underfitting. It grows like the root of the sample size. The error is that
+    of the U-statistics over images, cells held fixed.
+
+  Raises:
+    ValueError: if the widths differ, or no cell has images of all three sets
+      to compare (``TooFewImages``).
+
+  References:
+    Meehan et al., 2020, definitions 4.1 and 4.2.
+  """
+  with jax.enable_x64(True):
+    train = as_rows(train, mask_train)
+    test, y = as_rows(test, mask_test), as_rows(y, mask_y)
+    check_features(train, test)
+    check_features(train, y)
+    reduced = _principal([train, test, y], components)
+    labels = _cells(reduced, cells, seed)
+  return copying_test_in_cells(*reduced, *labels)
+
+
+def copying_test_in_cells(
+  train: np.ndarray,
+  test: np.ndarray,
+  y: np.ndarray,
+  train_cells: np.ndarray,
+  test_cells: np.ndarray,
+  y_cells: np.ndarray,
+) -> CopyingTest:
+  """:func:`copying_test` of features that are reduced and cut already."""
+  total = weight = variance = 0.0
+  for cell in np.unique(train_cells):
+    inside = train[train_cells == cell]
+    real, made = test[test_cells == cell], y[y_cells == cell]
+    if len(real) == 0:
+      raise TooFewImages('a cell of the training images has no test image')
+    if len(made) <= _FEWEST:
+      continue
+    share = len(real) / len(test)
+    statistic, error = _mann_whitney(
+      *(nearest(inside, each).squared[:, 0] for each in (made, real))
+    )
+    total += share * statistic
+    variance += (share * error) ** 2
+    weight += share
+  if weight == 0:
+    raise TooFewImages(f'no cell has more than {_FEWEST} generated images')
+  return CopyingTest(total / weight, float(np.sqrt(variance)) / weight)
+
+
+def _principal(sets: list[Rows], components: int) -> list[np.ndarray]:
+  """Features on the principal axes of the first set, host float64."""
+  if sets[0].values.shape[1] <= components:
+    return [
+      to_host(rows.values)[to_host(rows.mask)].astype(np.float64)
+      for rows in sets
+    ]
+  mean, axes = _leading(sets[0], components)
+  return [
+    to_host(map_rows(rows, _project, (mean, axes)))[to_host(rows.mask)]
+    for rows in sets
+  ]
+
+
+def _leading(x: Rows, count: int) -> tuple[np.ndarray, np.ndarray]:
+  """Mean ``[d]`` and leading principal axes ``[d, count]``."""
+  if int(x.mask.sum()) < x.values.shape[1]:
+    rows = to_host(x.values)[to_host(x.mask)].astype(np.float64)
+    mean = rows.mean(0)
+    rows -= mean
+    squares, vectors = _largest(rows @ rows.T, min(count, len(rows) - 1))
+    return mean, rows.T @ (vectors / np.sqrt(squares))
+  # Which way the axes point needs no more digits than float32 has.
+  fit = moments(x, dtype=jnp.float32)
+  return fit.mean, _largest(fit.scatter, count)[1]
+
+
+def _largest(symmetric: np.ndarray, count: int):
+  """Eigenvalues ``[count]`` and vectors ``[d, count]``; positive ones."""
+  size = len(symmetric)
+  values, vectors = scipy.linalg.eigh(
+    symmetric, subset_by_index=(size - count, size - 1)
+  )
+  kept = values > max(values[-1], 0.0) * size * np.finfo(np.float64).eps
+  return values[kept], vectors[:, kept]
+
+
+def _project(row, context):
+  mean, axes = context
+  return (row - mean) @ axes
+
+
+def _cells(sets: list[np.ndarray], cells: int, seed: int) -> list[np.ndarray]:
+  """The cell of every image, of the k-means of the first set."""
+  if len(sets[0]) < cells:
+    raise TooFewImages(f'{cells} cells need as many training images')
+  random = np.random.default_rng(seed)
+  starts = (
+    _k_means(sets[0], cells, iter=_ITERATIONS, minit='++', seed=random)
+    for _ in range(_STARTS)
+  )
+  _, best = min(starts, key=lambda found: found[0])
+  _, centres = _k_means(
+    sets[0], best, iter=_STARTS * _ITERATIONS, minit='matrix'
+  )
+  return [
+    np.argmin(np.sum(centres**2, axis=1) - 2 * features @ centres.T, axis=1)
+    for features in sets
+  ]
+
+
+def _k_means(features: np.ndarray, start, **options):
+  """Mean squared distance to the nearest centre, and the centres."""
+  centres, labels = scipy.cluster.vq.kmeans2(features, start, **options)
+  return np.mean((features - centres[labels]) ** 2), centres
+
+
+def _mann_whitney(q: np.ndarray, p: np.ndarray) -> tuple[float, float]:
+  """Standardised count of pairs with q > p, ties half, and its error."""
+  m, n = len(q), len(p)
+  ranks = scipy.stats.rankdata(np.concatenate([q, p]))
+  above = ranks[:m] - scipy.stats.rankdata(q)  # How many p each q exceeds.
+  below = m - (ranks[m:] - scipy.stats.rankdata(p))  # How many q exceed each p.
+  unit = np.sqrt(m * n * (m + n + 1) / 12)
+  value = (above.sum() - (m * n / 2 - 0.5)) / unit
+  error = np.sqrt(np.var(above) * m + np.var(below) * n) / unit
+  return float(value), float(error)

@@ -1,0 +1,195 @@
+"""Sliced Wasserstein distances by random projections."""
+
+from typing import NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+
+from genmed_jax.mesh import as_rows, mesh_of, Rows, to_host
+from genmed_jax.metrics.folds import check_features
+
+PROJECTIONS = 1000
+_AT_ONCE = 100  # Projections held at a time.
+_INFLUENCES = 100  # Projections behind the error due to images.
+
+
+class Estimate(NamedTuple):
+  """A value and its ``std_error``."""
+
+  value: float
+  std_error: float
+
+
+class SlicedDistances(NamedTuple):
+  """``sw1`` and ``sw2`` in feature units, ``mind`` in squared ones."""
+
+  sw1: Estimate
+  sw2: Estimate
+  mind: Estimate
+
+
+def sliced_distances(
+  x,
+  y,
+  *,
+  projections: int = PROJECTIONS,
+  seed: int = 2020,
+  mask_x=None,
+  mask_y=None,
+) -> SlicedDistances:
+  r"""Monte-Carlo sliced Wasserstein distances of order 1 and 2, and MIND.
+
+  .. math::
+    SW_p = \Bigl(\frac1L \sum_{l=1}^L W_p^p(\theta_l^\top X,
+      \theta_l^\top Y)\Bigr)^{1/p}, \quad \mathrm{MIND} = 3 d\, SW_2^2
+
+  over directions uniform on the sphere. In one dimension the optimal plan
+  matches quantiles, so each term takes two sorts; sets of different sizes are
+  matched on the common refinement of their steps, where others cut the larger
+  set. Sorting is done where it is fastest: XLA's sort on CPU takes ten times
+  as long as NumPy's.
+
+  The standard error adds what drawing finitely many directions leaves open
+  and the infinitesimal jackknife over images, whose slopes are the Kantorovich
+  potentials, averaged over the first 100 directions.
+
+  Args:
+    x: Real features, ``[n, d]``.
+    y: Generated features, ``[m, d]``.
+    projections: How many directions.
+    seed: Of numpy's ``default_rng``, behind the directions.
+    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
+    mask_y: ``[m]``.
+
+  Returns:
+    :class:`SlicedDistances`; lower is better, 0 for equal sets. Biased upwards
+    by O(1/n + 1/m): compare at equal sizes.
+
+  Raises:
+    ValueError: if the widths differ or a set has fewer than two images.
+
+  References:
+    Bonneel et al., 2015, definition 2; for 3 d, torch-fidelity's MIND.
+  """
+  with jax.enable_x64(True):
+    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
+    check_features(x, y)
+    width = x.values.shape[1]
+    directions = np.random.default_rng(seed).standard_normal(
+      (projections, width), np.float32
+    )
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    plan = _Plan.between(int(x.mask.sum()), int(y.mask.sum()))
+    costs = {1: [], 2: []}
+    slopes = None
+    for start in range(0, projections, _AT_ONCE):
+      block = directions[start : start + _AT_ONCE]
+      sides = [_Side.of(rows, block, start < _INFLUENCES) for rows in (x, y)]
+      for order, cost in costs.items():
+        cost.append(plan.cost(*(side.ordered for side in sides), order))
+      if slopes is None:
+        slopes = {order: plan.slopes(*sides, order) for order in costs}
+  found = {}
+  for order, cost in costs.items():
+    cost = np.concatenate(cost)
+    variance = np.var(cost) / len(cost) + sum(
+      np.var(side, ddof=1) / len(side) for side in slopes[order]
+    )
+    found[order] = Estimate(float(cost.mean()), float(np.sqrt(variance)))
+  squared, error = found[2]
+  root = np.sqrt(squared)
+  return SlicedDistances(
+    found[1],
+    Estimate(float(root), float(error / (2 * root)) if root else 0.0),
+    Estimate(3 * width * squared, 3 * width * error),
+  )
+
+
+class _Side(NamedTuple):
+  """Projections ``[l, n]`` of one set in order, and each image's place in it.
+
+  The place is None where it was not asked for.
+  """
+
+  ordered: np.ndarray
+  place: np.ndarray | None
+
+  @classmethod
+  def of(cls, x: Rows, directions: np.ndarray, places: bool) -> '_Side':
+    projected = _project(x.values, directions)
+    if places or mesh_of(x.values).devices.flat[0].platform == 'cpu':
+      values = np.ascontiguousarray(to_host(projected)[:, to_host(x.mask)])
+      if not places:
+        values.sort(axis=1)
+        return cls(values, None)
+      order = values.argsort(axis=1)
+      ordered = np.take_along_axis(values, order, 1)
+      place = np.empty_like(order)
+      np.put_along_axis(place, order, np.arange(order.shape[1])[None], 1)
+      return cls(ordered, place)
+    padded = jnp.where(x.mask, projected, jnp.inf)
+    return cls(to_host(jnp.sort(padded, axis=1))[:, : int(x.mask.sum())], None)
+
+
+class _Plan(NamedTuple):
+  """The monotone coupling of n and m equal masses.
+
+  Attributes:
+    weight: Of each step of the common refinement.
+    left: Which of the n it moves mass from.
+    right: Which of the m it moves it to.
+  """
+
+  weight: np.ndarray
+  left: np.ndarray
+  right: np.ndarray
+
+  @classmethod
+  def between(cls, n: int, m: int) -> '_Plan':
+    # In units of 1 / nm all steps are whole.
+    steps = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
+    weight = np.diff(steps, prepend=0) / (n * m)
+    return cls(weight, (steps - 1) // m, (steps - 1) // n)
+
+  def cost(self, x: np.ndarray, y: np.ndarray, order: int) -> np.ndarray:
+    """``W_p^p`` of sorted projections ``[l, n]`` and ``[l, m]``, ``[l]``."""
+    if x.shape == y.shape:
+      moved = x - y
+      return np.mean(np.abs(moved) ** order, axis=1, dtype=np.float64)
+    moved = x[:, self.left] - y[:, self.right]
+    return np.abs(moved).astype(np.float64) ** order @ self.weight
+
+  def slopes(
+    self, x: _Side, y: _Side, order: int
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives of the mean cost by the weight of each image of a set."""
+    return _potential(x, y.ordered, order), _potential(y, x.ordered, order)
+
+
+def _potential(side: _Side, other: np.ndarray, order: int) -> np.ndarray:
+  """Kantorovich potential of each image, the mean over directions, ``[n]``.
+
+  From one image to the next in order it grows by what moving the boundary of
+  mass between them costs: to and from where the other set has its quantile.
+  """
+  values = side.ordered.astype(np.float64)
+  n, m = values.shape[1], other.shape[1]
+  boundary = other[:, (np.arange(1, n) * m - 1) // n]
+  here, there = (
+    np.abs(end - boundary) ** order for end in (values[:, :-1], values[:, 1:])
+  )
+  potential = np.cumsum(there - here, axis=1)
+  potential = np.concatenate([np.zeros((len(values), 1)), potential], axis=1)
+  return np.take_along_axis(potential, side.place, 1).mean(0)
+
+
+@jax.jit
+def _project(values, directions):
+  return lax.dot_general(
+    directions,
+    values.astype(jnp.float32),
+    (((1,), (1,)), ((), ())),
+    precision=lax.Precision.HIGHEST,
+  )
