@@ -31,6 +31,12 @@ _TRAIN = flags.DEFINE_string(
   'Images the generator was trained on, for memorisation; the reference if '
   'not given.',
 )
+_TEST = flags.DEFINE_string(
+  'test',
+  None,
+  'Real images the generator was not trained on, for likelihood and copying; '
+  'a seeded half of the training images if not given.',
+)
 _FEATURES = flags.DEFINE_list(
   'features',
   ['inception_v3'],
@@ -119,6 +125,7 @@ def main() -> None:
     reference=_REFERENCE.value,
     generated=tuple(_GENERATED.value),
     train=_TRAIN.value,
+    test=_TEST.value,
     features=tuple(_FEATURES.value),
     metrics=_METRICS.value,
     group_by=_GROUP_BY.value,

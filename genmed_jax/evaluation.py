@@ -1,6 +1,7 @@
 """An evaluation from its sources to its result rows."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import jax
@@ -19,7 +20,7 @@ from genmed_jax.feature_spaces import (
   samples_file,
 )
 from genmed_jax.features import Features
-from genmed_jax.metrics import Comparison
+from genmed_jax.metrics import Comparison, FeatureSet
 from genmed_jax.results import Row
 
 _SAMPLE_COLUMNS = (
@@ -32,6 +33,7 @@ _SAMPLE_COLUMNS = (
   'authentic',
   'nearest_train_image',
   'nearest_train_distance',
+  'memorisation_index',
 )
 
 
@@ -42,6 +44,7 @@ class Config:
   reference: str
   generated: tuple[str, ...]
   train: str | None = None
+  test: str | None = None
   features: tuple[str, ...] = ('inception_v3',)
   metrics: str = 'all'
   group_by: str | None = None
@@ -106,10 +109,11 @@ def evaluate(config: Config) -> list[Row]:
   for space in spaces:
     provenance['features'][space.name] = space.provenance
     provenance['skipped'][space.name] = space.skipped
+    real = _RealSets(mesh, config, space)
     floors = {}
     for generated in space.generated:
       for group in (None, *sets.groups(generated.name, config.group_by)):
-        comparison = _comparison(mesh, config, space, generated, group)
+        comparison = real.compare(generated, group)
         if group is None and min(comparison.counts) < 2:
           raise UsageError(
             f'{generated.name}: fewer than two images are left to compare'
@@ -135,29 +139,40 @@ def evaluate(config: Config) -> list[Row]:
   return rows
 
 
-def _comparison(
-  mesh: Mesh,
-  config: Config,
-  space: FeatureSpace,
-  generated: Features,
-  group: str | None,
-) -> Comparison:
-  def of_group(features: Features | None) -> Features | None:
-    # Training images may come without the column, and then serve whole.
-    if group is None or not features or config.group_by not in features.labels:
-      return features
-    return features.take(
-      np.flatnonzero(features.labels[config.group_by] == group)
+class _RealSets:
+  """The real sets of a feature space, group by group.
+
+  What is computed of one alone serves every generated set.
+  """
+
+  def __init__(self, mesh: Mesh, config: Config, space: FeatureSpace):
+    self._mesh = mesh
+    self._config = config
+    self._sets = [space.reference, space.train, space.test]
+    self._of_group = functools.cache(self._find)
+
+  def compare(self, generated: Features, group: str | None) -> Comparison:
+    """A generated set's images of a group, beside the real ones."""
+    reference, train, test = self._of_group(group)
+    return Comparison(
+      reference,
+      self._part(generated, group),
+      train,
+      test,
+      bootstrap=self._config.bootstrap,
+      seed=self._config.seed,
     )
 
-  return Comparison(
-    mesh,
-    of_group(space.reference),
-    of_group(generated),
-    of_group(space.train),
-    bootstrap=config.bootstrap,
-    seed=config.seed,
-  )
+  def _find(self, group: str | None) -> list[FeatureSet | None]:
+    return [each and self._part(each, group) for each in self._sets]
+
+  def _part(self, features: Features, group: str | None) -> FeatureSet:
+    column = self._config.group_by
+    # Training images may come without the column, and then serve whole.
+    if group is not None and column in features.labels:
+      items = np.flatnonzero(features.labels[column] == group)
+      features = features.take(items)
+    return FeatureSet(self._mesh, features)
 
 
 def _floors(space: FeatureSpace, halves: Comparison) -> dict:
@@ -212,6 +227,7 @@ def _samples(
     for features in (generated, space.train or space.reference)
   )
   ids = generated.ids if config.write_ids else [''] * len(images)
+  index = scores.memorisation_index
   return [
     (
       space.name,
@@ -223,6 +239,7 @@ def _samples(
       int(scores.authentic[i]),
       trains[scores.nearest_train[i]],
       scores.nearest_train_distance[i],
+      None if index is None else index[i],
     )
     for i, image in enumerate(images)
   ]

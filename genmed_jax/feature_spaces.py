@@ -31,12 +31,12 @@ class Sets:
   reference: AnySource
   generated: list[AnySource]
   train: AnySource | None
+  test: AnySource | None
 
   def all(self) -> list[AnySource]:
     """Every set."""
-    return [self.reference, *self.generated] + (
-      [self.train] if self.train else []
-    )
+    given = [each for each in (self.train, self.test) if each]
+    return [self.reference, *self.generated, *given]
 
   def groups(self, generated: str, column: str | None) -> list[str]:
     """Values of ``column`` in the reference or this generated set."""
@@ -58,6 +58,7 @@ class FeatureSpace:
     reference: Real features.
     generated: Of each generated set.
     train: Of the training images, where they were given.
+    test: Of the held-out images, where they were given.
   """
 
   name: str
@@ -66,6 +67,7 @@ class FeatureSpace:
   reference: Features
   generated: list[Features]
   train: Features | None
+  test: Features | None
 
   @property
   def skipped(self) -> dict:
@@ -74,6 +76,7 @@ class FeatureSpace:
       'reference': self.reference.skipped,
       'generated': {s.name: s.skipped for s in self.generated},
       'train': self.train.skipped if self.train else 0,
+      'test': self.test.skipped if self.test else 0,
     }
 
 
@@ -121,9 +124,10 @@ def open_sets(config) -> Sets:
       for text in config.generated
     ],
     # Whole: a copy of a training image left out would pass for authentic.
-    None
-    if config.train is None
-    else opened(config.train, config.reference_root, None),
+    *(
+      None if text is None else opened(text, config.reference_root, None)
+      for text in (config.train, config.test)
+    ),
   )
   files = [samples_file(generated.name) for generated in sets.generated]
   for name, file in zip((s.name for s in sets.generated), files, strict=True):
@@ -165,23 +169,25 @@ def feature_spaces(config, sets: Sets) -> Iterator[FeatureSpace]:
   """
   names = metrics.select(config.metrics)
   if isinstance(sets.reference, StoredFeatures):
-    has_logits = all(source.logits is not None for source in sets.generated)
-    chosen = _defined_on(GIVEN, names, config, has_logits, official=False)
+    beside = set.intersection(*(set(s.beside) for s in sets.generated))
+    beside -= {'spatial'} - set(sets.reference.beside)
+    chosen = _defined_on(GIVEN, names, config, beside, official=False)
     return iter([_space(GIVEN, chosen, {}, sets, _stored)])
   loaded = []
-  asked_for_is = 'is' in names and config.metrics != 'all'
+  beside = set()
+  if config.metrics != 'all':
+    beside = {metrics.METRICS[name].reads for name in names if name != 'fid'}
   for name in config.features:
     network = networks.load(
       name,
       cache_dir=Path(config.cache_dir),
-      logits=asked_for_is,
+      beside=beside - {None},
       resize=config.resize,
       dtype=config.dtype,
     )
-    has_logits = 'logits' in network.taps
     official = network.official and config.intensity == 'dtype'
     loaded.append(
-      (network, _defined_on(name, names, config, has_logits, official))
+      (network, _defined_on(name, names, config, network.taps, official))
     )
   return _extracted(config, sets, loaded)
 
@@ -206,6 +212,7 @@ def _space(name, chosen, provenance, sets: Sets, extract) -> FeatureSpace:
     extract(sets.reference),
     [extract(source) for source in sets.generated],
     extract(sets.train) if sets.train else None,
+    extract(sets.test) if sets.test else None,
   )
 
 
@@ -215,7 +222,7 @@ def _stored(source: StoredFeatures) -> Features:
   return Features(
     source.name,
     source.features,
-    source.logits,
+    source.beside,
     source.numbers,
     list(source.ids),
     source.labels,
@@ -223,7 +230,7 @@ def _stored(source: StoredFeatures) -> Features:
 
 
 def _defined_on(
-  features: str, names: list[str], config, has_logits: bool, official: bool
+  features: str, names: list[str], config, beside, official: bool
 ) -> list[tuple[str, str]]:
   """The metrics to compute on these features, under their names here.
 
@@ -238,9 +245,10 @@ def _defined_on(
         f'{features}; ask for fd'
       )
     key = 'fd' if name == 'fid' else name
-    if metrics.METRICS[key].needs_logits and not has_logits:
+    reads = metrics.METRICS[key].reads
+    if reads and reads not in beside:
       if config.metrics == 'all':
         continue
-      raise UsageError(f'{name} needs class logits, which {features} lacks')
+      raise UsageError(f'{name} needs {reads}, which {features} lacks')
     chosen.append(('fid' if key == 'fd' and official else key, key))
   return list(dict.fromkeys(chosen))

@@ -12,7 +12,7 @@ class Features:
   Attributes:
     name: Of the set.
     values: ``[n, d]``.
-    logits: ``[n, classes]``, where the network has a classifier.
+    beside: Those of ``source.BESIDE`` that the network gives, ``[n, ...]``.
     rows: ``[n]``, each row's place in the whole source.
     ids: Which image each row is.
     labels: Column to ``[n]`` strings.
@@ -21,7 +21,7 @@ class Features:
 
   name: str
   values: np.ndarray
-  logits: np.ndarray | None
+  beside: dict[str, np.ndarray]
   rows: np.ndarray
   ids: list[str]
   labels: dict[str, np.ndarray]
@@ -32,7 +32,7 @@ class Features:
     return dataclasses.replace(
       self,
       values=self.values[items],
-      logits=None if self.logits is None else self.logits[items],
+      beside={tap: values[items] for tap, values in self.beside.items()},
       rows=self.rows[items],
       ids=[self.ids[i] for i in items],
       labels={c: values[items] for c, values in self.labels.items()},

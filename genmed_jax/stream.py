@@ -19,7 +19,7 @@ import tqdm
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.data import decode, loader
-from genmed_jax.data.source import Source
+from genmed_jax.data.source import BESIDE, Source
 from genmed_jax.errors import DecodeError, UsageError
 from genmed_jax.feature_cache import FeatureCache
 from genmed_jax.features import Features
@@ -108,7 +108,11 @@ class Extractor:
     features = Features(
       source.name,
       values,
-      arrays.get('logits'),
+      {
+        tap: arrays[tap]
+        for tap in BESIDE
+        if tap in arrays and tap != self.network.tap
+      },
       source.numbers[rows.start : rows.stop],
       list(source.ids[rows.start : rows.stop]),
       {c: v[rows.start : rows.stop] for c, v in source.labels.items()},

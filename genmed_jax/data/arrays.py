@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genmed_jax.data.source import file_stamp, Source, StoredFeatures
+from genmed_jax.data.source import BESIDE, file_stamp, Source, StoredFeatures
 from genmed_jax.errors import UsageError
 
 # Beyond this the cube of a product of features, as the KID takes it,
@@ -27,16 +27,17 @@ def open_arrays(name: str, path: Path) -> Source | StoredFeatures:
   if 'images' in arrays:
     return stack(name, _images(path, arrays['images']), file_stamp(path), {})
   features = _matrix(path, 'features', arrays['features'])
-  logits = arrays.get('logits')
-  if logits is not None:
-    logits = _matrix(path, 'logits', logits)
-    if len(logits) != len(features):
+  beside = {
+    tap: _matrix(path, tap, arrays[tap]) for tap in BESIDE if tap in arrays
+  }
+  for tap, values in beside.items():
+    if len(values) != len(features):
       raise UsageError(
-        f'{path}: {len(logits)} rows of logits for {len(features)} of features'
+        f'{path}: {len(values)} rows of {tap} for {len(features)} of features'
       )
   numbers = np.arange(len(features))
   ids = [str(number) for number in numbers]
-  return StoredFeatures(name, ids, numbers, {}, features, logits)
+  return StoredFeatures(name, ids, numbers, {}, features, beside)
 
 
 def stack(
@@ -60,7 +61,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     array = np.lib.format.open_memmap(path, mode='r')
     return {'features' if array.ndim == 2 else 'images': array}
   with np.load(path, allow_pickle=False) as archive:
-    keys = [k for k in ('images', 'features', 'logits') if k in archive.files]
+    known = 'images', 'features', *BESIDE
+    keys = [key for key in known if key in archive.files]
     if not {'images', 'features'} & set(keys):
       raise UsageError(
         f'{path}: needs the key images or features; it has '
@@ -84,7 +86,7 @@ def _images(path: Path, images: np.ndarray) -> np.ndarray:
 
 
 def _matrix(path: Path, key: str, values: np.ndarray) -> np.ndarray:
-  """Features or logits, ``[n, d]`` float32 or float64."""
+  """Features or outputs beside them, ``[n, d]`` float32 or float64."""
   if values.ndim != 2 or values.shape[1] == 0:
     raise UsageError(
       f'{path}: {key} must be [n, d], this is {list(values.shape)}'

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+# What a network gives beside the features: for the Inception Score, the sFID.
+BESIDE = ('logits', 'spatial')
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -62,7 +65,7 @@ class StoredFeatures:
     numbers: ``[n]``, each row's place in the whole source.
     labels: Column to ``[n]`` strings.
     features: ``[n, d]``.
-    logits: ``[n, classes]`` for the Inception Score, if the file has them.
+    beside: Those of :data:`BESIDE` that the file has, ``[n, ...]``.
   """
 
   name: str
@@ -70,7 +73,7 @@ class StoredFeatures:
   numbers: np.ndarray
   labels: dict[str, np.ndarray]
   features: np.ndarray
-  logits: np.ndarray | None
+  beside: dict[str, np.ndarray]
 
   def __len__(self) -> int:
     """How many rows there are."""
@@ -84,7 +87,7 @@ class StoredFeatures:
       self.numbers[items],
       {column: values[items] for column, values in self.labels.items()},
       self.features[items],
-      None if self.logits is None else self.logits[items],
+      {tap: values[items] for tap, values in self.beside.items()},
     )
 
 

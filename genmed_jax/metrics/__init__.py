@@ -1,6 +1,5 @@
 """The metrics by name, each with its direction and its uncertainty."""
 
-from collections.abc import Callable
 import difflib
 from typing import NamedTuple
 
@@ -8,39 +7,70 @@ import numpy as np
 
 from genmed_jax.errors import UsageError
 from genmed_jax.metrics.comparison import Comparison
+from genmed_jax.metrics.copying import copying_test
+from genmed_jax.metrics.feature_set import FeatureSet
 from genmed_jax.metrics.folds import TooFewImages
 from genmed_jax.metrics.frechet import frechet_distance
+from genmed_jax.metrics.frechet_infinity import frechet_distance_infinity
 from genmed_jax.metrics.inception_score import inception_score
-from genmed_jax.metrics.manifold import prdc, realism
-from genmed_jax.metrics.memorisation import authenticity
-from genmed_jax.metrics.mmd import kid, polynomial_mmd, SUBSET_SIZE
-from genmed_jax.metrics.neighbours import neighbourhoods
-from genmed_jax.metrics.resampling import (
-  bootstrap_mean,
-  Interval,
-  normal_interval,
+from genmed_jax.metrics.likelihood import (
+  feature_likelihood_divergence,
+  feature_likelihood_score,
 )
-from genmed_jax.metrics.vendi import ORDERS, rke, vendi_score
+from genmed_jax.metrics.manifold import (
+  calibrated_coverage,
+  clipped_coverage,
+  clipped_density,
+  prdc,
+  realism,
+)
+from genmed_jax.metrics.memorisation import authenticity, memorisation_index
+from genmed_jax.metrics.mmd import (
+  cmmd,
+  gaussian_mmd,
+  kid,
+  polynomial_mmd,
+)
+from genmed_jax.metrics.nearest import nearest_neighbours, own_neighbours
+from genmed_jax.metrics.neighbours import neighbourhoods
+from genmed_jax.metrics.registry import METRICS
+from genmed_jax.metrics.resampling import Interval
+from genmed_jax.metrics.sliced import sliced_distances
+from genmed_jax.metrics.vendi import rke, vendi_score
 from genmed_jax.metrics.wasserstein import approximate_sliced_wasserstein
 
 __all__ = [
   'approximate_sliced_wasserstein',
   'authenticity',
+  'calibrated_coverage',
+  'clipped_coverage',
+  'clipped_density',
+  'cmmd',
   'Comparison',
+  'copying_test',
+  'feature_likelihood_divergence',
+  'feature_likelihood_score',
+  'FeatureSet',
   'floor',
   'frechet_distance',
+  'frechet_distance_infinity',
+  'gaussian_mmd',
   'inception_score',
   'kid',
+  'memorisation_index',
   'METRICS',
+  'nearest_neighbours',
   'neighbourhoods',
+  'own_neighbours',
+  'per_image',
   'polynomial_mmd',
   'prdc',
   'realism',
   'rke',
-  'per_image',
   'score',
   'Score',
   'select',
+  'sliced_distances',
   'vendi_score',
 ]
 
@@ -54,7 +84,10 @@ class Score(NamedTuple):
 
 
 class PerImage(NamedTuple):
-  """What neighbours say of each generated image, arrays ``[m]``."""
+  """What neighbours say of each generated image, arrays ``[m]``.
+
+  The index is None where no images are left to hold out.
+  """
 
   realism: np.ndarray
   in_real_manifold: np.ndarray
@@ -62,22 +95,7 @@ class PerImage(NamedTuple):
   authentic: np.ndarray
   nearest_train: np.ndarray
   nearest_train_distance: np.ndarray
-
-
-class Metric(NamedTuple):
-  """A metric of the registry.
-
-  Attributes:
-    direction: Which way is better: ``lower`` or ``higher``.
-    measure: Comparison to ``(value, interval or None, *notes)``.
-    needs_logits: Whether it reads class logits.
-    per_image: Whether it is made of the scores in :class:`PerImage`.
-  """
-
-  direction: str
-  measure: Callable
-  needs_logits: bool = False
-  per_image: bool = False
+  memorisation_index: np.ndarray | None
 
 
 def select(text: str) -> list[str]:
@@ -125,7 +143,8 @@ def floor(name: str, halves: Comparison) -> float | None:
     The value, None where a half is too small or has no logits. It is what a
     perfect generator would score with so many images on either side.
   """
-  if METRICS[name].needs_logits and halves.logits is None:
+  reads = METRICS[name].reads
+  if reads and reads not in halves.generated.features.beside:
     return None
   return score(name, halves).value
 
@@ -133,123 +152,19 @@ def floor(name: str, halves: Comparison) -> float | None:
 def per_image(comparison: Comparison) -> PerImage | None:
   """Neighbour scores image by image; None if there are too few images."""
   try:
-    near = comparison.train_neighbourhoods.generated
+    index = comparison.memorised[0]
+  except TooFewImages:
+    index = None
+  try:
+    near = comparison.to_train
     return PerImage(
       comparison.neighbourhoods.realism,
       comparison.prdc.precision,
-      comparison.neighbourhoods.generated.held_by,
+      comparison.neighbourhoods.held_by_real,
       comparison.authentic,
-      near.nearest_index,
-      np.sqrt(near.nearest),
+      near.index[:, 0],
+      np.sqrt(near.squared[:, 0]),
+      index,
     )
   except TooFewImages:
     return None
-
-
-def _fd(c: Comparison):
-  result = frechet_distance(**c.sets, std_error=c.bootstrap > 0)
-  interval = _normal(c, result, at_least=0.0)
-  width = c.reference.values.shape[1]
-  if min(c.counts) >= width:
-    return result.value, interval
-  note = f'fewer images than {width} features, so biased upwards'
-  return result.value, interval, note
-
-
-def _kid(c: Comparison):
-  result = kid(**c.sets, seed=c.seed)
-  note = f'std over subsets {result.subset_std:.3g}'
-  if min(c.counts) <= SUBSET_SIZE:
-    note = 'subsets are as large as a set'
-  return result.value, _normal(c, result), note
-
-
-def _mmd_poly(c: Comparison):
-  result = polynomial_mmd(**c.sets)
-  return result.value, _normal(c, result)
-
-
-def _is(c: Comparison):
-  result = inception_score(c.logits.values, mask=c.logits.mask, seed=c.seed)
-  return result.value, _normal(c, result, at_least=1.0)
-
-
-def _asw(c: Comparison):
-  result = approximate_sliced_wasserstein(**c.sets)
-  return result.value, _normal(c, result, at_least=0.0)
-
-
-def _vendi(order: float):
-  at = ORDERS.index(order)
-
-  def measure(c: Comparison):
-    value, interval = float(c.vendi.value[at]), None
-    if c.bootstrap:
-      error = float(c.vendi.std_error[at])
-      interval = normal_interval(value, error, at_least=1.0)
-    return value, interval
-
-  return measure
-
-
-def _mean_of(field: str):
-  def measure(c: Comparison):
-    return _bootstrapped(c, getattr(c.prdc, field))
-
-  return measure
-
-
-def _realism(c: Comparison):
-  values = c.neighbourhoods.realism
-  finite = values[np.isfinite(values)]
-  if len(finite) == 0:
-    raise TooFewImages('every image is an exact copy of a real one')
-  value, interval, *notes = _bootstrapped(c, finite)
-  if copies := len(values) - len(finite):
-    notes.append(f'{copies} copies of infinite realism, not in the mean')
-  return value, interval, *notes
-
-
-def _authpct(c: Comparison):
-  notes = []
-  if copies := int(np.sum(c.train_neighbourhoods.generated.nearest == 0)):
-    notes.append(f'{copies} exact copies of training images')
-  if not c.train_given:
-    notes.append('the reference stands for the training images')
-  return *_bootstrapped(c, 100.0 * c.authentic), *notes
-
-
-def _normal(c: Comparison, result, **bounds) -> Interval | None:
-  if not c.bootstrap:
-    return None
-  return normal_interval(result.value, result.std_error, **bounds)
-
-
-def _bootstrapped(c: Comparison, values: np.ndarray):
-  """Mean of per-image scores, its interval, and a note if that is empty."""
-  if not c.bootstrap:
-    return float(values.mean()), None
-  interval = bootstrap_mean(values, replicates=c.bootstrap, seed=c.seed)
-  if np.any(values != values[0]):
-    return float(values.mean()), interval
-  note = 'every image scores the same, so the interval is empty'
-  return float(values.mean()), interval, note
-
-
-METRICS = {
-  'fd': Metric('lower', _fd),
-  'kid': Metric('lower', _kid),
-  'mmd_poly': Metric('lower', _mmd_poly),
-  'is': Metric('higher', _is, needs_logits=True),
-  'asw': Metric('lower', _asw),
-  'vendi': Metric('higher', _vendi(1.0)),
-  'vendi_0.5': Metric('higher', _vendi(0.5)),
-  'vendi_inf': Metric('higher', _vendi(np.inf)),
-  'rke': Metric('higher', _vendi(2.0)),
-  'precision': Metric('higher', _mean_of('precision'), per_image=True),
-  'recall': Metric('higher', _mean_of('recall'), per_image=True),
-  'density': Metric('higher', _mean_of('density'), per_image=True),
-  'coverage': Metric('higher', _mean_of('coverage'), per_image=True),
-  'realism': Metric('higher', _realism, per_image=True),
-  'authpct': Metric('higher', _authpct, per_image=True),
-}

@@ -9,16 +9,16 @@ import scipy.cluster.vq
 import scipy.linalg
 import scipy.stats
 
-from genmed_jax.mesh import as_rows, Rows, to_host
+from genmed_jax.mesh import as_rows, Rows, take_rows, to_host
 from genmed_jax.metrics.folds import check_features, map_rows, TooFewImages
 from genmed_jax.metrics.moments import moments
-from genmed_jax.metrics.nearest import nearest
+from genmed_jax.metrics.nearest import nearest_neighbours
 
 CELLS = 3
 COMPONENTS = 64
 _FEWEST = 20  # Generated images in a cell that counts.
 _STARTS = 10  # Of k-means, of which the best is kept.
-_ITERATIONS = 20  # Of each start; the best goes on.
+_ITERATIONS = 10  # Of each start; the best goes on.
 
 
 class CopyingTest(NamedTuple):
@@ -85,7 +85,7 @@ def copying_test(
     check_features(train, y)
     reduced = _principal([train, test, y], components)
     labels = _cells(reduced, cells, seed)
-  return copying_test_in_cells(*reduced, *labels)
+    return copying_test_in_cells(*reduced, *labels)
 
 
 def copying_test_in_cells(
@@ -97,17 +97,20 @@ def copying_test_in_cells(
   y_cells: np.ndarray,
 ) -> CopyingTest:
   """:func:`copying_test` of features that are reduced and cut already."""
+  sets = [(as_rows(train), train_cells), (as_rows(test), test_cells)]
+  sets.append((as_rows(y), y_cells))
   total = weight = variance = 0.0
   for cell in np.unique(train_cells):
-    inside = train[train_cells == cell]
-    real, made = test[test_cells == cell], y[y_cells == cell]
-    if len(real) == 0:
+    inside, real, made = (
+      take_rows(rows, np.flatnonzero(cells == cell)) for rows, cells in sets
+    )
+    if not real.mask.any():
       raise TooFewImages('a cell of the training images has no test image')
-    if len(made) <= _FEWEST:
+    if made.mask.sum() <= _FEWEST:
       continue
-    share = len(real) / len(test)
+    share = float(real.mask.sum()) / len(test)
     statistic, error = _mann_whitney(
-      *(nearest(inside, each).squared[:, 0] for each in (made, real))
+      *(_to_nearest(inside, each) for each in (made, real))
     )
     total += share * statistic
     variance += (share * error) ** 2
@@ -115,6 +118,13 @@ def copying_test_in_cells(
   if weight == 0:
     raise TooFewImages(f'no cell has more than {_FEWEST} generated images')
   return CopyingTest(total / weight, float(np.sqrt(variance)) / weight)
+
+
+def _to_nearest(train: Rows, images: Rows) -> np.ndarray:
+  """Squared distances to the nearest training image."""
+  return nearest_neighbours(
+    train.values, images.values, mask_x=train.mask, mask_y=images.mask
+  ).squared[:, 0]
 
 
 def _principal(sets: list[Rows], components: int) -> list[np.ndarray]:

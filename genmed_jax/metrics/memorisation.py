@@ -3,7 +3,11 @@
 import numpy as np
 
 from genmed_jax.metrics.folds import TooFewImages
-from genmed_jax.metrics.nearest import Nearest, nearest, own_neighbours
+from genmed_jax.metrics.nearest import (
+  Nearest,
+  nearest_neighbours,
+  own_neighbours,
+)
 
 
 def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:
@@ -36,7 +40,7 @@ def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:
     Alaa et al., 2022, section 3.3.
   """
   return authenticity_of(
-    nearest(train, y, mask_x=mask_train, mask_y=mask_y),
+    nearest_neighbours(train, y, mask_x=mask_train, mask_y=mask_y),
     own_neighbours(train, k=1, mask=mask_train),
   )
 
@@ -45,7 +49,7 @@ def authenticity_of(to_train: Nearest, train: Nearest) -> np.ndarray:
   """:func:`authenticity` of neighbours that are already there.
 
   Args:
-    to_train: ``nearest(train, y)``.
+    to_train: ``nearest_neighbours(train, y)``.
     train: ``own_neighbours(train)``, any k.
   """
   own = train.squared[to_train.index[:, 0], 0]

@@ -97,7 +97,7 @@ def own_neighbours(x, *, k: int = 5, mask=None) -> Nearest:
     return settle(view, found)
 
 
-def nearest(x, y, *, mask_x=None, mask_y=None) -> Nearest:
+def nearest_neighbours(x, y, *, mask_x=None, mask_y=None) -> Nearest:
   """The nearest image of ``x`` to each of ``y``.
 
   Args:
@@ -248,7 +248,9 @@ def is_close(view: View, found: dict[str, np.ndarray]) -> np.ndarray:
   reach = 3 * to_host(view.info['norm']) + 2 * last
   width = view.rows.values.shape[1]
   slack = rounding(width) * np.finfo(np.float32).eps * reach
-  return to_host(view.rows.mask) & ~(beyond - last > 2 * slack)
+  with np.errstate(invalid='ignore'):  # Padding has found nobody.
+    clear = beyond - last > 2 * slack
+  return to_host(view.rows.mask) & ~clear
 
 
 def look_again(view: View, found: dict, doubtful: np.ndarray) -> None:

@@ -1,6 +1,6 @@
 """Feature networks by name: ``NETWORK[:TAP]``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 import functools
 import hashlib
 from pathlib import Path
@@ -10,6 +10,7 @@ from flax import nnx
 import jax.numpy as jnp
 import numpy as np
 
+from genmed_jax.data.source import BESIDE
 from genmed_jax.networks import weights
 from genmed_jax.networks.preprocess import Preprocess
 from genmed_jax.networks.registry import NETWORKS, parse, Upstream
@@ -38,7 +39,7 @@ class FeatureNetwork(NamedTuple):
   Attributes:
     name: As it was asked for.
     tap: Which output is the feature vector.
-    taps: All outputs of one pass; ``logits`` among them serves the IS.
+    taps: All outputs of one pass: the feature vector and what is beside it.
     preprocess: What turns a canvas of images into its input; a program of
       its own, so that a new canvas size does not recompile the network.
     apply: Pure ``(state, input) -> {tap: [b, d]}``.
@@ -67,7 +68,7 @@ def load(
   name: str,
   *,
   cache_dir: Path,
-  logits: bool = False,
+  beside: Collection[str] = (),
   resize: str = 'tf1',
   dtype: str = 'float32',
 ) -> FeatureNetwork:
@@ -76,8 +77,8 @@ def load(
   Args:
     name: Which one.
     cache_dir: Where converted weights lie, under ``weights/``.
-    logits: Whether to go down to the class logits, where the weights reach,
-      from a shallower tap; from the default tap they cost nothing and always
+    beside: Other taps wanted from the same pass, where the weights reach
+      them; those of ``source.BESIDE`` cost the default tap nothing and always
       come along.
     resize: One of ``preprocess.RESIZES``.
     dtype: What convolutions compute in, one of :data:`DTYPES`.
@@ -103,9 +104,9 @@ def load(
       and dtype == 'float32'
       and resize == 'tf1'
     )
-  wanted = {tap}
-  if (logits or tap == architecture.default_tap) and 'logits' in served:
-    wanted.add('logits')
+  if tap == architecture.default_tap:
+    beside = BESIDE
+  wanted = {tap} | set(beside) & set(served)
   taps = tuple(t for t in architecture.taps if t in wanted)
   graph, abstract = abstract_network(network, taps, dtype)
   shapes = _leaf_shapes(abstract)

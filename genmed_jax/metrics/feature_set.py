@@ -1,0 +1,75 @@
+"""A set of features over the mesh, and what is computed of it alone."""
+
+import functools
+
+import jax
+import numpy as np
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax.features import Features
+from genmed_jax.mesh import Rows
+from genmed_jax.metrics.frechet import fit_gaussian, Gaussian
+from genmed_jax.metrics.nearest import Nearest, own_neighbours
+
+NEIGHBOURS = 5
+
+
+class FeatureSet:
+  """One set, to be compared with any number of others.
+
+  Statistics of the set alone are computed when first asked for and kept.
+  """
+
+  def __init__(self, mesh: jax.sharding.Mesh, features: Features):
+    """Holds this process's share of the set; nothing is computed yet."""
+    self.mesh = mesh
+    self.features = features
+
+  @functools.cached_property
+  def rows(self) -> Rows:
+    """Features over the mesh, ``[n, d]``."""
+    return self._shard(self.features.values)
+
+  @functools.cached_property
+  def count(self) -> int:
+    """How many images there are, on all processes."""
+    return int(self.rows.mask.sum())
+
+  @functools.cached_property
+  def gaussian(self) -> Gaussian:
+    """Gaussian fit."""
+    return fit_gaussian(self.rows.values, mask=self.rows.mask)
+
+  @functools.cached_property
+  def neighbours(self) -> Nearest:
+    """The nearest others of each image, ``[n, NEIGHBOURS]``."""
+    return own_neighbours(self.rows.values, k=NEIGHBOURS, mask=self.rows.mask)
+
+  def beside(self, tap: str) -> Rows | None:
+    """Another output of the network over the mesh, where there is one."""
+    values = self.features.beside.get(tap)
+    return None if values is None else self._shard(values)
+
+  def pick(self, chosen: np.ndarray) -> 'FeatureSet':
+    """The images at these places of the whole set, on all processes."""
+    start, _ = mesh_lib.global_rows(len(self.features.values))
+    mine = np.arange(start, start + len(self.features.values))
+    items = np.flatnonzero(np.isin(mine, chosen))
+    return FeatureSet(self.mesh, self.features.take(items))
+
+  def draw(self, random: np.random.Generator, *sizes: int):
+    """Disjoint random parts of these sizes."""
+    order = random.permutation(self.count)
+    ends = np.cumsum(sizes)
+    return [
+      self.pick(order[end - size : end])
+      for size, end in zip(sizes, ends, strict=True)
+    ]
+
+  def to_host(self) -> np.ndarray:
+    """The features of all processes, ``[n, d]``, on every process."""
+    return mesh_lib.gather(self.mesh, self.features.values)
+
+  def _shard(self, values: np.ndarray) -> Rows:
+    with jax.enable_x64(True):  # Or float64 features would be cut.
+      return mesh_lib.shard_rows(self.mesh, values)
