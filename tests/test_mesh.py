@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genmed_jax import mesh as mesh_lib
-from genmed_jax.metrics.folds import fold_pairs
+from genmed_jax.metrics.pairs import fold_pairs
 
 
 @pytest.mark.parametrize('n', [0, 1, 5, 8])
@@ -39,11 +39,12 @@ def test_a_kernel_equals_its_pmap_form(random):
     smallest, _ = fold_pairs(
       rows_x,
       rows_y,
-      lambda products, valid, a, b, low, c: (
-        jnp.minimum(low, jnp.where(valid, products, jnp.inf).min(1)),
-        c,
+      origin=jnp.zeros(5),
+      row_update=lambda products, valid, own, others, low, axis: jnp.minimum(
+        low, jnp.where(valid, products, jnp.inf).min(axis)
       ),
       row_state=mesh_lib.put_rows(rows_x, np.full(12, np.inf)),
+      dtype=jnp.float64,
     )
     by_pmap = jax.pmap(
       lambda block: jnp.min(block @ jnp.asarray(y).T, axis=1),

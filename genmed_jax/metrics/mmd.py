@@ -117,7 +117,7 @@ def gaussian_mmd(
   with jax.enable_x64(True):
     x, y = _checked(x, y, mask_x, mask_y)
     if bandwidth is None:
-      bandwidth = median_distance(x, y, seed=seed)
+      bandwidth = median_distance(x, seed=seed)
     if not 0 < bandwidth < np.inf:
       raise ValueError(f'bandwidth must be positive, not {bandwidth}')
     (columns,) = weighted_mmd(
@@ -157,7 +157,7 @@ def cmmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
       y,
       [Weighted(gaussian_kernel, *everyone(x, y))],
       bandwidth=CMMD_BANDWIDTH,
-      diagonal=1.0,
+      diagonal=0.0,
     )
     found = _whole(columns, *_counts(x, y))
     return MMD(CMMD_SCALE * found.value, CMMD_SCALE * found.std_error)
@@ -239,7 +239,7 @@ def discrepancies(
   with jax.enable_x64(True):
     x, y = _checked(x, y, mask_x, mask_y)
     counts = _counts(x, y)
-    bandwidth = median_distance(x, y, seed=seed)
+    bandwidth = median_distance(x, seed=seed)
     drawn = _Subsets.draw(x, y, SUBSETS, SUBSET_SIZE, seed)
     picked = whole = everyone(x, y)
     if drawn.are_dense:
@@ -265,26 +265,22 @@ def discrepancies(
     )
 
 
-def median_distance(x: Rows, y: Rows, *, seed: int) -> float:
-  """Median distance between images of both sets, of a sample of them.
+def median_distance(x: Rows, *, seed: int) -> float:
+  """Median distance between real images, of a sample of them.
 
-  Half of at most ``BANDWIDTH_SAMPLE`` images is drawn from each set.
+  Of one set only, so that every generated set is measured alike.
 
   Raises:
-    TooFewImages: if more than half of all images are one.
+    TooFewImages: if more than half of the pairs are copies.
   """
+  positions = np.flatnonzero(to_host(x.mask))
+  size = min(len(positions), BANDWIDTH_SAMPLE)
   random = np.random.default_rng(seed)
-  sample = []
-  for rows in (x, y):
-    positions = np.flatnonzero(to_host(rows.mask))
-    size = min(len(positions), BANDWIDTH_SAMPLE // 2)
-    taken = take_rows(rows, random.choice(positions, size, replace=False))
-    sample.append(to_host(taken.values)[to_host(taken.mask)])
-  median = float(
-    np.median(scipy.spatial.distance.pdist(np.concatenate(sample)))
-  )
+  taken = take_rows(x, random.choice(positions, size, replace=False))
+  sample = to_host(taken.values)[to_host(taken.mask)].astype(np.float64)
+  median = float(np.median(scipy.spatial.distance.pdist(sample)))
   if median == 0:
-    raise TooFewImages('too many images are equal for a median distance')
+    raise TooFewImages('too many real images are equal for a median distance')
   return median
 
 

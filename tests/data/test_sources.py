@@ -102,7 +102,7 @@ def test_feature_arrays(tmp_path):
   source = open_source(str(tmp_path / 'f.npz'))
   assert isinstance(source, StoredFeatures)
   np.testing.assert_array_equal(source.features, values)
-  assert source.logits.shape == (4, 3)
+  assert source.beside['logits'].shape == (4, 3)
   assert open_source(str(tmp_path / 'f.npy')).features.dtype == np.float32
 
 

@@ -6,10 +6,16 @@ from genmed_jax import metrics
 from genmed_jax.features import Features
 
 
-def features(name, values, logits=None):
+def features(name, values, **beside):
   count = len(values)
   ids = [str(i) for i in range(count)]
-  return Features(name, values, logits, np.arange(count), ids, {})
+  return Features(name, values, beside, np.arange(count), ids, {})
+
+
+def feature_set(name, values, **beside):
+  return metrics.FeatureSet(
+    mesh_lib.data_mesh(), features(name, values, **beside)
+  )
 
 
 @pytest.fixture
@@ -17,10 +23,10 @@ def comparison(random):
   def make(n=60, m=50, bootstrap=200, train=None):
     x, y = (np.float32(random.standard_normal((k, 8))) for k in (n, m))
     logits = np.float32(random.standard_normal((m, 5)))
+    spatial = {'spatial': x[:, :3]}, {'spatial': y[:, :3]}
     return metrics.Comparison(
-      mesh_lib.data_mesh(),
-      features('real', x, logits[:1].repeat(n, 0)),
-      features('generated', y, logits),
+      feature_set('real', x, logits=logits[:1].repeat(n, 0), **spatial[0]),
+      feature_set('generated', y, logits=logits, **spatial[1]),
       train,
       bootstrap=bootstrap,
     )
@@ -51,7 +57,7 @@ def test_too_few_images_give_a_note(comparison):
 
 def test_train_is_what_authpct_is_about(comparison):
   compared = comparison()
-  copied = features('train', np.asarray(compared.generated.values)[:50])
+  copied = feature_set('train', compared.generated.features.values)
   score = metrics.score('authpct', comparison(train=copied))
   note = 'the reference stands for the training images'
   assert note not in score.notes
@@ -61,10 +67,10 @@ def test_train_is_what_authpct_is_about(comparison):
 def test_halves_are_disjoint_and_seeded(comparison):
   compared = comparison(n=61)
   one, other = compared.halves(), compared.halves()
-  halves = np.asarray(one.reference.values)[:30]
-  np.testing.assert_array_equal(halves, np.asarray(other.reference.values)[:30])
+  halves = one.reference.features.values
+  np.testing.assert_array_equal(halves, other.reference.features.values)
   assert one.counts == (30, 30)
-  rest = np.asarray(one.generated.values)[:30]
+  rest = one.generated.features.values
   assert not (halves[:, None] == rest).all(-1).any()
 
 
@@ -77,7 +83,7 @@ def test_float64_features_keep_their_digits(random):
 
   def fd_of(x, y):
     compared = metrics.Comparison(
-      mesh_lib.data_mesh(), features('real', x), features('fake', y)
+      feature_set('real', x), feature_set('fake', y)
     )
     assert 'exact copies' not in str(metrics.score('authpct', compared).notes)
     return metrics.score('fd', compared).value
@@ -87,9 +93,7 @@ def test_float64_features_keep_their_digits(random):
 
 def test_overflow_is_a_note_not_a_number(random):
   x = np.float32(random.standard_normal((20, 4))) * np.float64(1e120)
-  compared = metrics.Comparison(
-    mesh_lib.data_mesh(), features('real', x), features('fake', -x)
-  )
+  compared = metrics.Comparison(feature_set('real', x), feature_set('fake', -x))
   score = metrics.score('mmd_poly', compared)
   assert score.value is None
   assert score.notes == ('overflows: the features are too large',)
@@ -105,6 +109,4 @@ def test_select():
 def test_widths_that_differ(random):
   x, y = np.zeros((9, 4), np.float32), np.zeros((9, 5), np.float32)
   with pytest.raises(ValueError, match='real has 4, fake 5'):
-    metrics.Comparison(
-      mesh_lib.data_mesh(), features('real', x), features('fake', y)
-    )
+    metrics.Comparison(feature_set('real', x), feature_set('fake', y))

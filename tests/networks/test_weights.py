@@ -97,7 +97,7 @@ def test_every_file_type_converts_to_the_same_network(tmp_path, state, suffix):
   source = write(tmp_path / f'weights{suffix}', state)
   convert.convert('inception_v3', source, tmp_path)
   network = networks.load('inception_v3', cache_dir=tmp_path)
-  assert network.taps == ('2048', 'logits')
+  assert network.taps == ('spatial', '2048', 'logits')
   assert not network.official
   spatial = networks.load('inception_v3:spatial', cache_dir=tmp_path)
   np.testing.assert_array_equal(

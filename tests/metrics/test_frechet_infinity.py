@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax.metrics import frechet_distance_infinity
+from tests import references
+
+
+def features(random, n, m, d):
+  x = random.standard_normal((n, d))
+  return np.float32(x), np.float32(random.standard_normal((m, d)) * 1.2 + 0.3)
+
+
+@pytest.mark.parametrize(('n', 'm', 'd'), [(300, 400, 12), (200, 90, 40)])
+def test_equals_reference_on_the_same_draws(random, mesh, n, m, d):
+  x, y = features(random, n, m, d)
+  rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
+  found = frechet_distance_infinity(
+    rows_x.values,
+    rows_y.values,
+    seed=3,
+    mask_x=rows_x.mask,
+    mask_y=rows_y.mask,
+  )
+  value, slope = references.frechet_infinity(x, y, 15, 3)
+  # The reference takes roots of rounding where a subset is small.
+  np.testing.assert_allclose(found.value, value, rtol=1e-4)
+  np.testing.assert_allclose(found.slope, slope, rtol=1e-4)
+
+
+def test_takes_out_the_bias(random):
+  x, y = random.standard_normal((2, 2000, 30))
+  found = frechet_distance_infinity(np.float32(x), np.float32(y[:600]))
+  assert found.slope > 0
+  assert abs(found.value) < 0.5 * found.slope / 600
+
+
+def test_too_few_images_for_a_line():
+  with pytest.raises(ValueError, match='15 sizes needs more than 9 generated'):
+    frechet_distance_infinity(np.eye(9), np.eye(9))

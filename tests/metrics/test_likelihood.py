@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax.metrics import (
+  feature_likelihood_divergence,
+  feature_likelihood_score,
+)
+from tests import references
+
+
+@pytest.fixture
+def sets(random):
+  law = random.standard_normal((10, 10))
+  real = random.standard_normal((4, 61, 10)) @ law + 3
+  return [*real[:3], 1.1 * real[3] + 0.2]
+
+
+def test_fls_equals_reference(sets, mesh):
+  found = feature_likelihood_score(*map(np.float32, sets), mesh=mesh)
+  expected = references.fls(*sets)
+  np.testing.assert_allclose(found.value, expected, rtol=1e-4)
+
+
+def test_fld_equals_reference(sets, mesh):
+  train, _, test, y = sets
+  found = feature_likelihood_divergence(
+    *map(np.float32, (train, test, y)), seed=4, mesh=mesh
+  )
+  order = np.random.default_rng(4).permutation(len(train))
+  expected = references.fld(train, test, y, order)
+  np.testing.assert_allclose(
+    [each.value for each in found], expected, rtol=2e-3
+  )
+
+
+def test_memorised_images_make_held_out_ones_unlikely(sets):
+  train, other, test, _ = sets
+  copied = feature_likelihood_divergence(train, test, train)
+  honest = feature_likelihood_divergence(train, test, other)
+  assert copied.gap.value < -100 < honest.gap.value
+  assert copied.test.value > honest.test.value
+
+
+def test_affine_maps_of_single_features_change_nothing(sets, random):
+  scale, shift = random.random(10) + 0.5, random.standard_normal(10)
+  train, _, test, y = sets
+  for found, plain in zip(
+    feature_likelihood_divergence(
+      *(scale * f + shift for f in (train, test, y))
+    ),
+    feature_likelihood_divergence(train, test, y),
+    strict=True,
+  ):
+    np.testing.assert_allclose(found.value, plain.value, rtol=1e-3)
+
+
+def test_constant_features_are_left_out(sets):
+  constant = [np.hstack([f, np.ones((len(f), 1))]) for f in sets]
+  found = feature_likelihood_score(*constant)
+  assert np.isfinite(found).all()
+
+
+def test_too_few_and_misshapen(sets):
+  with pytest.raises(ValueError, match='at least 2 images of each set, got 1'):
+    feature_likelihood_score(*sets[:3], sets[3][:1])
+  with pytest.raises(ValueError, match='one width'):
+    feature_likelihood_score(*sets[:3], sets[3][:, :4])
+  with pytest.raises(ValueError, match='4 training images'):
+    feature_likelihood_divergence(sets[0][:3], sets[2], sets[3])
+
+
+def test_a_mesh_is_not_needed(sets):
+  assert mesh_lib.data_mesh().devices.size == 4
+  one = feature_likelihood_score(*sets)
+  other = feature_likelihood_score(*sets, mesh=mesh_lib.data_mesh())
+  np.testing.assert_allclose(one, other)

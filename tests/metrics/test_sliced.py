@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import scipy.stats
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax.metrics import sliced_distances
+
+
+def features(random, n, m, d=8):
+  x = random.standard_normal((n, d))
+  return np.float32(x), np.float32(random.standard_normal((m, d)) * 1.2 + 0.4)
+
+
+def by_quantiles(x, y, order):
+  """Dense quantiles stand for the optimal plan in one dimension."""
+  u = (np.arange(200_000) + 0.5) / 200_000
+  q = [np.sort(v)[(u * len(v)).astype(int)] for v in (x, y)]
+  return np.mean(np.abs(q[0] - q[1]) ** order)
+
+
+@pytest.mark.parametrize(('n', 'm'), [(60, 60), (60, 45), (7, 64)])
+def test_equals_reference_padded_and_sharded(random, mesh, n, m):
+  x, y = features(random, n, m)
+  rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
+  found = sliced_distances(
+    rows_x.values,
+    rows_y.values,
+    projections=20,
+    seed=1,
+    mask_x=rows_x.mask,
+    mask_y=rows_y.mask,
+  )
+  directions = np.random.default_rng(1).standard_normal((20, 8), np.float32)
+  directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+  lines = [(directions @ f.T).astype(np.float64) for f in (x, y)]
+  first = np.mean(
+    [scipy.stats.wasserstein_distance(*pair) for pair in zip(*lines)]  # noqa: B905
+  )
+  second = np.mean([by_quantiles(*pair, 2) for pair in zip(*lines)])  # noqa: B905
+  np.testing.assert_allclose(found.sw1.value, first, rtol=1e-5)
+  np.testing.assert_allclose(found.sw2.value, np.sqrt(second), rtol=1e-4)
+  np.testing.assert_allclose(found.mind.value, 3 * 8 * second, rtol=1e-4)
+
+
+def test_one_dimension_is_exact(random):
+  x, y = random.random((2, 30, 1))
+  found = sliced_distances(x, y, projections=3)
+  expected = scipy.stats.wasserstein_distance(x[:, 0], y[:, 0])
+  np.testing.assert_allclose(found.sw1.value, expected, rtol=1e-6)
+
+
+def test_invariances(random):
+  x, y = features(random, 50, 40)
+  found = np.array(sliced_distances(x, y, projections=50))[:, 0]
+  permuted = sliced_distances(x[::-1], random.permutation(y), projections=50)
+  swapped = sliced_distances(y, x, projections=50)
+  scaled = sliced_distances(4 * x, 4 * y, projections=50)
+  np.testing.assert_allclose(np.array(permuted)[:, 0], found, rtol=1e-6)
+  np.testing.assert_allclose(np.array(swapped)[:, 0], found, rtol=1e-6)
+  np.testing.assert_allclose(np.array(scaled)[:, 0], found * (4, 4, 16))
+  assert not np.any(sliced_distances(x, x, projections=50))
+
+
+def test_std_error_is_the_spread_over_draws(random):
+  results = [
+    sliced_distances(*features(random, 150, 120), projections=100, seed=seed)
+    for seed in range(40)
+  ]
+  values, errors = np.moveaxis(np.array(results), -1, 0)
+  ratio = errors.mean(0) / values.std(0, ddof=1)
+  assert np.all((ratio > 0.7) & (ratio < 1.6))
