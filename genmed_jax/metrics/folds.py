@@ -70,29 +70,33 @@ class TooFewImages(ValueError):
   """A set is too small for a statistic to be defined."""
 
 
-def check_features(x: Rows, y: Rows, *, at_least: int = 2) -> None:
-  """Raises unless both are ``[n, d]`` of one width and enough rows count.
+def check_features(x: Rows, y: Rows | None = None, *, at_least: int = 2):
+  """Raises unless all are ``[n, d]`` of one width and enough rows count.
+
+  Args:
+    x: A feature set, the real one if there are two.
+    y: The generated set.
+    at_least: How many rows are enough.
 
   Raises:
     ValueError: if a set is not a matrix, the widths differ or a feature is
       not finite.
     TooFewImages: if fewer than ``at_least`` rows of a set count.
   """
-  for rows in (x, y):
+  sets = {'': x} if y is None else {'real ': x, 'generated ': y}
+  for rows in sets.values():
     if rows.values.ndim != 2:
       raise ValueError(f'features must be [n, d], not {rows.values.shape}')
-  if x.values.shape[1] != y.values.shape[1]:
+  if y is not None and x.values.shape[1] != y.values.shape[1]:
     raise ValueError(
       'feature widths differ: '
       f'{x.values.shape[1]} (real) and {y.values.shape[1]} (generated)'
     )
-  for name, rows in (('real', x), ('generated', y)):
+  for name, rows in sets.items():
     if (count := int(rows.mask.sum())) < at_least:
-      raise TooFewImages(
-        f'needs at least {at_least} {name} images, got {count}'
-      )
+      raise TooFewImages(f'needs at least {at_least} {name}images, got {count}')
     if not _is_finite(rows):
-      raise ValueError(f'{name} features are not finite')
+      raise ValueError(f'{name}features are not finite')
 
 
 @jax.jit

@@ -131,7 +131,7 @@ def fit_gaussian(x, *, mask=None) -> Gaussian:
   """
   with jax.enable_x64(True):
     x = as_rows(x, mask)
-    check_features(x, x)
+    check_features(x)
     return _fit(x)
 
 

@@ -78,7 +78,7 @@ def own_neighbours(x, *, k: int = 5, mask=None) -> Nearest:
   """
   with jax.enable_x64(True):
     x = as_rows(x, mask)
-    check_features(x, x, at_least=k + 1)
+    check_features(x, at_least=k + 1)
     origin = common_origin(x)
     info = pair_info(x, origin)
     aware = info | {'itself': info['index']}

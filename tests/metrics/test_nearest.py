@@ -72,5 +72,5 @@ def test_scale_and_offset_change_nothing(random, scale):
 
 
 def test_too_few_others():
-  with pytest.raises(ValueError, match='at least 4 real images, got 3'):
+  with pytest.raises(ValueError, match='at least 4 images, got 3'):
     own_neighbours(np.eye(3), k=3)

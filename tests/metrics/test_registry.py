@@ -36,7 +36,7 @@ def comparison(random):
 
 @pytest.mark.parametrize('name', metrics.METRICS)
 def test_every_metric_has_value_interval_and_floor(comparison, name):
-  compared = comparison()
+  compared = comparison(n=400, m=300)
   score = metrics.score(name, compared)
   assert np.isfinite(score.value)
   assert score.interval.low <= score.value <= score.interval.high
@@ -51,7 +51,7 @@ def test_no_bootstrap_no_interval(comparison, name):
 def test_too_few_images_give_a_note(comparison):
   score = metrics.score('precision', comparison(m=4))
   assert score.value is None
-  assert score.notes == ('needs at least 6 generated images, got 4',)
+  assert score.notes == ('needs at least 6 images, got 4',)
   assert metrics.per_image(comparison(m=4)) is None
 
 
@@ -110,3 +110,117 @@ def test_widths_that_differ(random):
   x, y = np.zeros((9, 4), np.float32), np.zeros((9, 5), np.float32)
   with pytest.raises(ValueError, match='real has 4, fake 5'):
     metrics.Comparison(feature_set('real', x), feature_set('fake', y))
+
+
+# What leaves a metric as it is, for sets of one kind of features.
+_ANY_ORDER = (
+  'fd asw sw1 sw2 mind vendi vendi_0.5 vendi_inf rke precision recall density '
+  'coverage clipped_density clipped_coverage realism authpct mmd_poly'
+).split()
+_POWER_OF_SCALE = {
+  **dict.fromkeys(('fd', 'fd_inf', 'mind'), 2),
+  **dict.fromkeys(('asw', 'sw1', 'sw2'), 1),
+  **dict.fromkeys(('vendi', 'vendi_0.5', 'vendi_inf', 'rke'), 0),
+  **dict.fromkeys(('precision', 'recall', 'density', 'coverage'), 0),
+  **dict.fromkeys(('clipped_density', 'clipped_coverage', 'realism'), 0),
+  **dict.fromkeys(('authpct', 'memorised', 'relative_fd', 'mmd_rbf'), 0),
+  **dict.fromkeys(('ct', 'ct_mode', 'ct_mem'), 0),
+  **dict.fromkeys(('fls', 'fld', 'fld_train', 'fld_gap'), 0),
+}
+_ANY_ROTATION = (
+  'fd fd_inf relative_fd mmd_poly mmd_rbf asw vendi rke precision recall '
+  'density coverage clipped_density clipped_coverage realism authpct memorised'
+).split()
+
+
+@pytest.fixture
+def pair(random):
+  x, y = random.standard_normal((2, 120, 6)) * np.linspace(1, 2, 6) + 0.5
+  return x, y[:100] * 1.1 + 0.3
+
+
+def value(name, x, y, **options):
+  compared = metrics.Comparison(
+    feature_set('real', x), feature_set('fake', y), bootstrap=0, **options
+  )
+  return metrics.score(name, compared).value
+
+
+@pytest.mark.parametrize('name', _ANY_ORDER)
+def test_row_order_does_not_matter(pair, random, name):
+  x, y = pair
+  shuffled = value(name, random.permutation(x), random.permutation(y))
+  np.testing.assert_allclose(shuffled, value(name, x, y), rtol=1e-5)
+
+
+@pytest.mark.parametrize(('name', 'power'), _POWER_OF_SCALE.items())
+def test_scale(pair, name, power):
+  x, y = pair
+  expected = value(name, x, y) * 4.0**power
+  np.testing.assert_allclose(value(name, 4 * x, 4 * y), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize('name', _ANY_ROTATION)
+def test_rotation(pair, random, name):
+  rotation = np.linalg.qr(random.standard_normal((6, 6)))[0]
+  x, y = pair
+  np.testing.assert_allclose(
+    value(name, x @ rotation, y @ rotation), value(name, x, y), rtol=1e-4
+  )
+
+
+@pytest.mark.parametrize(
+  ('name', 'expected'),
+  [
+    *dict.fromkeys(('fd', 'asw', 'sw1', 'sw2', 'mind'), 0.0).items(),
+    *dict.fromkeys(('precision', 'recall', 'coverage'), 1.0).items(),
+    *dict.fromkeys(('clipped_density', 'clipped_coverage'), 1.0).items(),
+    ('authpct', 0.0),
+  ],
+)
+def test_equal_sets(pair, name, expected):
+  found = value(name, pair[0], pair[0])
+  np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def adversaries(random):
+  x = random.standard_normal((60, 6))
+  one = np.tile(x[:1], (60, 1))
+  far = x + 1e4
+  return {
+    'constant': (np.ones((60, 6)), 2 * np.ones((60, 6))),
+    'one image, repeated': (x, one),
+    'all images one': (one, one),
+    'zeros': (np.zeros((60, 6)), x),
+    'two images': (x[:2], x[2:4]),
+    'a huge offset': (far, 1.1 * x + 1e4),
+    'float16': (x.astype(np.float16), (1.1 * x).astype(np.float16)),
+    'one feature': (x[:, :1], x[:, 1:2]),
+    'one feature is constant': (x * [1, 1, 1, 1, 1, 0], x * [1, 1, 0, 1, 1, 0]),
+  }
+
+
+@pytest.mark.parametrize('case', adversaries(np.random.default_rng(0)))
+def test_adversaries_get_a_value_or_a_reason(random, case):
+  x, y = adversaries(random)[case]
+  compared = metrics.Comparison(
+    feature_set('real', x), feature_set('fake', y), bootstrap=20
+  )
+  for name in set(metrics.METRICS) - {'is', 'sfid'}:
+    score = metrics.score(name, compared)
+    if score.value is None:
+      assert score.notes, name
+    else:
+      assert np.isfinite(score.value), name
+      assert np.isfinite(score.interval).all(), name
+
+
+@pytest.mark.parametrize(
+  'name', ['fd', 'mmd_rbf', 'asw', 'sw2', 'precision', 'coverage', 'realism']
+)
+def test_a_huge_offset_changes_nothing(random, name):
+  x = random.integers(-512, 512, (60, 6)) / 256
+  y = random.integers(-600, 600, (60, 6)) / 256
+  x, y = (np.float32(f) for f in (x, y))
+  far = value(name, x + 2**13, y + 2**13)
+  np.testing.assert_allclose(far, value(name, x, y), rtol=1e-4)

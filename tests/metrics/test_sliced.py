@@ -58,7 +58,7 @@ def test_invariances(random):
   np.testing.assert_allclose(np.array(permuted)[:, 0], found, rtol=1e-6)
   np.testing.assert_allclose(np.array(swapped)[:, 0], found, rtol=1e-6)
   np.testing.assert_allclose(np.array(scaled)[:, 0], found * (4, 4, 16))
-  assert not np.any(sliced_distances(x, x, projections=50))
+  assert not np.any(np.array(sliced_distances(x, x, projections=50))[:, 0])
 
 
 def test_std_error_is_the_spread_over_draws(random):

@@ -25,7 +25,7 @@ def test_equals_reference_padded_and_sharded(random, mesh, m, d):
 def test_equals_vendi_score(random):
   vendi = pytest.importorskip('vendi_score.vendi')
   y = np.float64(features(random, 70, 20))
-  for order in (0.5, 1, 2, np.inf):
+  for order in (0.5, 1, 2):
     theirs = vendi.score_dual(y, q=order, normalize=True)
     ours = vendi_score(y, orders=(order,)).value[0]
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
