@@ -3,12 +3,15 @@
 from collections.abc import Callable
 import os
 from pathlib import Path
+import platform
 import sys
 from typing import NoReturn
 import warnings
 
 from absl import app, flags, logging
+import jax
 
+from genmed_jax import processes
 from genmed_jax.errors import UsageError
 
 # What disks, decoders, devices and numbers do on a bad day.
@@ -32,6 +35,7 @@ def run(main: Callable[[], None]) -> None:
   """
 
   def guarded(argv: list[str]) -> None:
+    _keep_programs()
     if len(argv) > 1:
       _end(2, f'unexpected argument {argv[1]!r}: everything is a --flag')
     if not flags.FLAGS['verbosity'].present:
@@ -51,6 +55,13 @@ def run(main: Callable[[], None]) -> None:
   app.run(guarded, flags_parser=_parse)
 
 
+def _keep_programs() -> None:
+  """Keeps compiled programs, for this machine, beside the features."""
+  folder = cache_dir() / 'xla' / platform.node()
+  jax.config.update('jax_compilation_cache_dir', str(folder))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+
 def cache_dir() -> Path:
   """The folder ``--cache_dir`` names or stands for."""
   home = os.environ.get('GENMED_JAX_HOME')
@@ -67,4 +78,4 @@ def _parse(argv: list[str]) -> list[str]:
 def _end(status: int, message) -> NoReturn:
   line = ' '.join(str(message).split())
   sys.stderr.write(f'{Path(sys.argv[0]).stem}: {line}\n')
-  sys.exit(status)
+  processes.leave(status)

@@ -8,7 +8,7 @@ import sys
 from absl import flags
 import jax
 
-from genmed_jax import entry, evaluation, networks, results
+from genmed_jax import entry, evaluation, networks, processes, results
 from genmed_jax.data import sources
 from genmed_jax.networks.preprocess import RESIZES
 
@@ -121,6 +121,7 @@ _WRITE_IDS = flags.DEFINE_bool(
 
 def main() -> None:
   """Runs the evaluation that the flags describe and prints its table."""
+  processes.join()
   config = evaluation.Config(
     reference=_REFERENCE.value,
     generated=tuple(_GENERATED.value),

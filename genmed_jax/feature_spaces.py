@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from genmed_jax import mesh as mesh_lib
-from genmed_jax import metrics, networks
+from genmed_jax import metrics, networks, processes
 from genmed_jax.data import decode
 from genmed_jax.data.source import Source, StoredFeatures
 from genmed_jax.data.sources import open_source
@@ -201,7 +201,13 @@ def _extracted(config, sets: Sets, loaded) -> Iterator[FeatureSpace]:
       batch_size=config.batch_size,
       on_error=config.on_error,
     )
-    yield _space(network.name, chosen, network.provenance, sets, extract)
+    yield _space(
+      network.name,
+      chosen,
+      network.provenance,
+      sets,
+      processes.together()(extract),
+    )
 
 
 def _space(name, chosen, provenance, sets: Sets, extract) -> FeatureSpace:

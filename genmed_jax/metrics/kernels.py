@@ -126,12 +126,16 @@ def _sums(kernels: tuple[Callable, ...]) -> Callable:
       kernels, other_info['weights'], state, strict=True
     ):
       values = jnp.where(valid, kernel(products, row, column), 0.0)
-      added = lax.dot_general(
-        values,
-        weights,
-        (((axis,), (0,)), ((), ())),
-        precision=lax.Precision.HIGHEST,
-      )
+      if weights.shape[1] == 1:
+        weighted = values * others(weights[:, 0], axis)
+        added = weighted.sum(axis, dtype=total.dtype)[:, None]
+      else:
+        added = lax.dot_general(
+          values,
+          weights,
+          (((axis,), (0,)), ((), ())),
+          precision=lax.Precision.HIGHEST,
+        )
       sums.append(total + added)
     return sums
 
