@@ -64,13 +64,15 @@ def _network_alone(images, batch_size, dtype, rate):
   apply = lowered.compile()
 
   def ours():
-    return jax.block_until_ready(apply(network.state, prepare(batch, sizes)))
+    found = apply(network.state, prepare(batch, sizes))
+    return np.asarray(found['2048'])
 
   contenders = {'genmed_jax': ours}
   peer = _torch_fidelity(network, images) if dtype == 'float32' else None
   if peer is not None:
     contenders['torch_fidelity'] = peer
-  seconds = measure.alternate(contenders, _REPEATS.value)
+  found = measure.alternate(contenders, _REPEATS.value)
+  seconds = {name: each.seconds for name, each in found.items()}
   each = statistics.median(seconds['genmed_jax']) / batch_size
   record = {
     'benchmark': 'network',
@@ -85,7 +87,7 @@ def _network_alone(images, batch_size, dtype, rate):
   }
   if peer is not None:
     theirs = statistics.median(seconds['torch_fidelity']) / _PEER_BATCH.value
-    features, golden = np.asarray(ours()['2048']), peer()
+    features, golden = ours(), peer()
     count = min(len(features), len(golden))
     difference = np.abs(features[:count] - golden[:count]).max()
     record |= {
@@ -143,7 +145,7 @@ def _through_the_loader(folder):
     stream = loader.batches(source, range(len(source)), 8, intensity, workers=4)
     return sum(batch.count for batch in stream)
 
-  alone = measure.alternate({'loader': load}, _REPEATS.value)['loader']
+  alone = measure.alternate({'loader': load}, _REPEATS.value)['loader'].seconds
   with tempfile.TemporaryDirectory() as cache_dir:
     extractor = Extractor(network, cache_dir=Path(cache_dir))
 
@@ -151,9 +153,9 @@ def _through_the_loader(folder):
 
     def extract():
       # In an order of its own a set is new to the cache.
-      return extractor(source.take(np.roll(everything, next(orders))))
+      return extractor(source.take(np.roll(everything, next(orders)))).values
 
-    both = measure.alternate({'both': extract}, 3)['both']
+    both = measure.alternate({'both': extract}, 3)['both'].seconds
   measure.write(
     _OUTPUT.value,
     {

@@ -1,42 +1,94 @@
 """How a benchmark times things and what it writes down."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import json
+import os
 from pathlib import Path
 import statistics
 import subprocess
 import sys
+import threading
 import time
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genmed_jax import results
 
 
-def alternate(
-  contenders: dict[str, Callable[[], object]], repeats: int
-) -> dict[str, list[float]]:
-  """Seconds of each contender, run in turn so that drift hits all alike.
+class Found(NamedTuple):
+  """Seconds of each counted run, the memory of the first, and its value."""
 
-  Each is called once to warm up, which is not counted. A contender must not
-  return before its work is done.
+  seconds: list[float]
+  peak_bytes: int
+  value: object
+
+
+def alternate(
+  contenders: dict[str, Callable[[], object]],
+  repeats: int,
+  budget_s: float = float('inf'),
+) -> dict[str, Found]:
+  """Runs the contenders in turn, so that drift hits all alike.
+
+  Each is called once to warm up, which is not counted unless that alone takes
+  the budget; then all in turn until a contender has had its repeats or its
+  budget. A contender must not return before its work is done.
   """
-  for run in contenders.values():
-    run()
-  seconds = {name: [] for name in contenders}
+  found = {}
+  for name, run in contenders.items():
+    with peak_memory() as peak:
+      start = time.perf_counter()
+      value = run()
+      first = time.perf_counter() - start
+    seconds = [first] if first > budget_s else []
+    found[name] = Found(seconds, peak[0], np.asarray(value).tolist())
   for _ in range(repeats):
     for name, run in contenders.items():
+      seconds = found[name].seconds
+      if seconds and sum(seconds) + seconds[-1] > budget_s:
+        continue
       start = time.perf_counter()
       run()
-      seconds[name].append(time.perf_counter() - start)
-  return seconds
+      seconds.append(time.perf_counter() - start)
+  return found
+
+
+@contextlib.contextmanager
+def peak_memory() -> Iterator[list[int]]:
+  """Bytes by which the resident set grew beyond where it started, at most.
+
+  Sampled every 20 ms; of the host, so on CPU it holds the arrays too.
+  """
+  done, peak = threading.Event(), [0]
+  start = _resident()
+
+  def watch():
+    while not done.wait(0.02):
+      peak[0] = max(peak[0], _resident() - start)
+
+  thread = threading.Thread(target=watch)
+  thread.start()
+  try:
+    yield peak
+  finally:
+    done.set()
+    thread.join()
+
+
+def _resident() -> int:
+  pages = int(Path('/proc/self/statm').read_text().split()[1])
+  return pages * os.sysconf('SC_PAGE_SIZE')
 
 
 def summary(seconds: list[float]) -> dict[str, float]:
-  """Median and quartiles."""
-  low, middle, high = statistics.quantiles(seconds, n=4)
-  return {'median_s': middle, 'lower_s': low, 'upper_s': high}
+  """Median and quartiles, and of how many runs."""
+  low, middle, high = np.quantile(seconds, (0.25, 0.5, 0.75)).tolist()
+  runs = len(seconds)
+  return {'median_s': middle, 'lower_s': low, 'upper_s': high, 'runs': runs}
 
 
 def matmul_rate(dtype, size: int = 2048) -> float:
@@ -46,7 +98,11 @@ def matmul_rate(dtype, size: int = 2048) -> float:
     product = jax.jit(
       lambda a: jnp.matmul(a, a, precision=jax.lax.Precision.HIGHEST)
     )
-    seconds = alternate({'': lambda: product(a).block_until_ready()}, 9)['']
+
+    def run():
+      product(a).block_until_ready()
+
+    seconds = alternate({'': run}, 9)[''].seconds
   return 2 * size**3 / statistics.median(seconds)
 
 

@@ -1,28 +1,33 @@
-"""Seconds per metric on features alone, beside the fastest installed peer.
+"""Seconds and memory per statistic on features alone, beside installed peers.
 
-python -m benchmarks.metrics --output=benchmarks/metrics.jsonl
+python -m benchmarks.metrics --output=benchmarks/results/metrics_cpu.jsonl
 
-Peers: torch-fidelity for fd, kid and is, prdc for precision, recall, density
-and coverage. Each runs in turn with ours on the same arrays, and the values
-are compared.
+Each peer runs in turn with ours on the same arrays, and the values of both are
+written. Kernels made of products are held against the rate of a large matrix
+product of the same run.
 """
 
 import functools
-import statistics
 
 from absl import app, flags
+import jax
 import numpy as np
 
-from benchmarks import measure
+from benchmarks import measure, peers
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import metrics
+from genmed_jax.metrics import mmd
 
-_COUNTS = flags.DEFINE_list('counts', ['1000', '5000'], 'Images in each set.')
-_WIDTHS = flags.DEFINE_list('widths', ['2048'], 'Features.')
-_METRICS = flags.DEFINE_list(
-  'metrics', ['fd', 'kid', 'mmd_poly', 'prdc', 'authpct', 'is'], 'Which.'
+_COUNTS = flags.DEFINE_list(
+  'counts', ['1000', '5000', '10000'], 'Images in each set.'
 )
-_REPEATS = flags.DEFINE_integer('repeats', 10, 'Counted runs of each.')
+_WIDTHS = flags.DEFINE_list('widths', ['2048'], 'Features.')
+_STATISTICS = flags.DEFINE_list('statistics', [], 'Which; all if empty.')
+_PEERS = flags.DEFINE_bool('peers', True, 'Whether to run peers beside ours.')
+_REPEATS = flags.DEFINE_integer('repeats', 10, 'Counted runs, at most.')
+_BUDGET_S = flags.DEFINE_float(
+  'budget_s', 40.0, 'Runs are repeated, beyond the first, for so long.'
+)
 _OUTPUT = flags.DEFINE_string('output', None, 'JSON lines are appended here.')
 
 
@@ -30,9 +35,14 @@ def features(n: int, width: int, seed: int, shift: float) -> np.ndarray:
   """Non-negative features of low rank and noise, as a pooled network gives."""
   law, random = np.random.default_rng(0), np.random.default_rng(seed)
   mixing = law.standard_normal((96, width)) * np.arange(1, 97)[:, None] ** -0.6
-  hidden = random.standard_normal((n, 96)) + shift
-  noise = 0.35 * random.standard_normal((n, width))
-  return np.logaddexp(0, hidden @ mixing + noise).astype(np.float32)
+  mixing = mixing.astype(np.float32)
+  values = np.empty((n, width), np.float32)
+  for start in range(0, n, 4096):
+    rows = values[start : start + 4096]
+    hidden = random.standard_normal((len(rows), 96), np.float32) + shift
+    noise = 0.35 * random.standard_normal(rows.shape, np.float32)
+    np.logaddexp(0, hidden @ mixing + noise, out=rows)
+  return values
 
 
 def main(_):
@@ -40,105 +50,148 @@ def main(_):
   rates = {t: measure.matmul_rate(t) for t in ('float32', 'float64')}
   for width in map(int, _WIDTHS.value):
     for count in map(int, _COUNTS.value):
-      x, y = features(count, width, 1, 0.0), features(count, width, 2, 0.1)
-      for name in _METRICS.value:
-        _measure(name, x, y, rates)
+      sets = {
+        'real': features(count, width, 1, 0.0),
+        'generated': features(count, width, 2, 0.1),
+        'test': features(count, width, 3, 0.0),
+        'baseline': features(count, width, 4, 0.0),
+      }
+      for name in _STATISTICS.value or list(STATISTICS):
+        _measure(name, sets, rates)
 
 
-def _measure(name, x, y, rates):
+def _measure(name: str, sets: dict[str, np.ndarray], rates: dict[str, float]):
   mesh = mesh_lib.data_mesh()
-  rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
-  masks = {'mask_x': rows_x.mask, 'mask_y': rows_y.mask}
-  pair = rows_x.values, rows_y.values
-  ours = {
-    'fd': lambda: metrics.frechet_distance(*pair, **masks).value,
-    'kid': lambda: metrics.kid(*pair, **masks).value,
-    'mmd_poly': lambda: metrics.polynomial_mmd(*pair, **masks).value,
-    'prdc': lambda: [s.mean() for s in metrics.prdc(*pair, **masks)],
-    'authpct': lambda: (
-      100
-      * metrics.authenticity(
-        *pair, mask_train=rows_x.mask, mask_y=rows_y.mask
-      ).mean()
-    ),
-    'is': lambda: metrics.inception_score(pair[1], mask=rows_y.mask).value,
-  }[name]
-  contenders = {'genmed_jax': ours}
-  peer_name, peer = _peer(name, x, y)
-  if peer is not None:
-    contenders[peer_name] = peer
-  seconds = measure.alternate(contenders, _REPEATS.value)
+  rows = {key: mesh_lib.shard_rows(mesh, v) for key, v in sets.items()}
+  jax.block_until_ready(rows)
+  run, products = STATISTICS[name]
+  contenders = {'genmed_jax': functools.partial(run, sets, rows)}
+  peer, theirs = peers.find(name, sets) if _PEERS.value else (None, None)
+  if peer:
+    contenders[peer] = theirs
+  found = measure.alternate(contenders, _REPEATS.value, _BUDGET_S.value)
+  ours = found['genmed_jax']
+  n, width = sets['real'].shape
   record = {
-    'benchmark': 'metric',
-    'metric': name,
-    'n': len(x),
-    'd': x.shape[1],
-    **measure.summary(seconds['genmed_jax']),
-    'value': np.asarray(ours()).tolist(),
+    'benchmark': 'statistic',
+    'statistic': name,
+    'n': n,
+    'd': width,
+    **measure.summary(ours.seconds),
+    'peak_mb': ours.peak_bytes / 1e6,
+    'value': ours.value,
     'float32_matmul_gflops': rates['float32'] / 1e9,
     'float64_matmul_gflops': rates['float64'] / 1e9,
   }
-  # Products of three (own, own, cross) or two (own, cross) pairs of sets.
-  passes = {'mmd_poly': 3, 'prdc': 3, 'authpct': 3}.get(name)
-  if passes:
-    flops = passes * 2 * len(x) ** 2 * x.shape[1]
-    rate = flops / statistics.median(seconds['genmed_jax'])
-    record['share_of_float64_matmul'] = rate / rates['float64']
-  if peer is not None:
-    middle = statistics.median(seconds[peer_name])
-    record |= {
-      'peer': peer_name,
-      'peer_median_s': middle,
-      'speedup': middle / record['median_s'],
-      'peer_value': np.asarray(peer()).tolist(),
+  if products:
+    rate = products * n**2 * width / record['median_s']
+    record['share_of_float32_matmul'] = rate / rates['float32']
+  if peer:
+    record |= {'peer': peer} | {
+      f'peer_{key}': value
+      for key, value in measure.summary(found[peer].seconds).items()
     }
+    record['speedup'] = record['peer_median_s'] / record['median_s']
+    record['peer_value'] = found[peer].value
   measure.write(_OUTPUT.value, record)
 
 
-def _peer(name, x, y):
-  """The peer's name and its run on the same arrays; (None, None) without."""
-  try:
-    if name == 'prdc':
-      import prdc
-
-      run = functools.partial(prdc.compute_prdc, x, y, 5)
-      return 'prdc', lambda: list(run().values())
-    if name in ('fd', 'kid', 'is'):
-      return 'torch-fidelity', _torch_fidelity(name, x, y)
-  except ImportError:
-    pass
-  return None, None
+def _pair(rows):
+  real, generated = rows['real'], rows['generated']
+  masks = {'mask_x': real.mask, 'mask_y': generated.mask}
+  return (real.values, generated.values), masks
 
 
-def _torch_fidelity(name, x, y):
-  import torch
-  from torch_fidelity import metric_fid, metric_isc, metric_kid
+def _two(statistic, **options):
+  """A statistic of the real and the generated set."""
 
-  x, y = torch.from_numpy(x), torch.from_numpy(y)
+  def run(sets, rows):
+    del sets
+    values, masks = _pair(rows)
+    return statistic(*values, **masks, **options)
 
-  def fd():
-    statistics_of = metric_fid.fid_features_to_statistics
-    found = metric_fid.fid_statistics_to_metric(
-      statistics_of(x), statistics_of(y), verbose=False
+  return run
+
+
+def _neighbours(sets, rows):
+  """Precision, recall, density, coverage, both clipped, realism, AuthPct."""
+  del sets
+  values, masks = _pair(rows)
+  found = metrics.neighbourhoods(*values, **masks)
+  return [
+    *(score.mean() for score in metrics.manifold.prdc_of(found)),
+    metrics.clipped_density(found).mean(),
+    metrics.clipped_coverage(found).mean(),
+    found.realism.mean(),
+    100
+    * metrics.memorisation.authenticity_of(
+      found.nearest_real, found.real
+    ).mean(),
+  ]
+
+
+def _of_generated(statistic, **options):
+  def run(sets, rows):
+    del sets
+    return statistic(
+      rows['generated'].values, mask=rows['generated'].mask, **options
     )
-    return found[metric_fid.KEY_METRIC_FID]
 
-  def kid():
-    found = metric_kid.kid_features_to_metric(
-      x,
-      y,
-      kid_subsets=100,
-      kid_subset_size=min(1000, len(x), len(y)),
-      rng_seed=2020,
-      verbose=False,
-    )
-    return found[metric_kid.KEY_METRIC_KID_MEAN]
+  return run
 
-  def inception_score():
-    found = metric_isc.isc_features_to_metric(y, 10, True, 2020)
-    return found[metric_isc.KEY_METRIC_ISC_MEAN]
 
-  return {'fd': fd, 'kid': kid, 'is': inception_score}[name]
+def _fls(sets, rows):
+  del rows
+  return metrics.feature_likelihood_score(
+    *(sets[name] for name in ('real', 'baseline', 'test', 'generated'))
+  )
+
+
+def _fld(sets, rows):
+  del rows
+  return metrics.feature_likelihood_divergence(
+    *(sets[name] for name in ('real', 'test', 'generated'))
+  ).test
+
+
+def _ct(sets, rows):
+  del sets
+  names = {'real': 'train', 'test': 'test', 'generated': 'y'}
+  return metrics.copying_test(
+    *(rows[name].values for name in names),
+    **{f'mask_{key}': rows[name].mask for name, key in names.items()},
+  )
+
+
+def _kernels(*args, **options):
+  return [found.value for found in mmd.discrepancies(*args, **options)[:3]]
+
+
+def _vendi(*args, **options):
+  return metrics.vendi_score(*args, orders=(1.0,), **options).value[0]
+
+
+def _sliced(*args, **options):
+  found = metrics.sliced_distances(*args, **options)
+  return [found.mind.value, found.sw1.value, found.sw2.value]
+
+
+# Ours, and the products it takes at the least, in units of n² d flops.
+STATISTICS = {
+  'fd': (_two(metrics.frechet_distance), None),
+  'fd_error': (_two(metrics.frechet_distance, std_error=True), None),
+  'fd_inf': (_two(metrics.frechet_distance_infinity), None),
+  'kid': (_two(metrics.kid), None),
+  'kernels': (_two(_kernels), 4),
+  'neighbours': (_neighbours, 4),
+  'asw': (_two(metrics.approximate_sliced_wasserstein), None),
+  'sliced': (_two(_sliced), None),
+  'is': (_of_generated(metrics.inception_score), None),
+  'vendi': (_of_generated(_vendi), None),
+  'ct': (_ct, None),
+  'fls': (_fls, None),
+  'fld': (_fld, None),
+}
 
 
 if __name__ == '__main__':

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.spatial
 
 from genmed_jax.mesh import as_rows, Rows, take_rows, to_host
 from genmed_jax.metrics.folds import check_features, TooFewImages
@@ -278,8 +277,12 @@ def median_distance(x: Rows, *, seed: int) -> float:
   random = np.random.default_rng(seed)
   taken = take_rows(x, random.choice(positions, size, replace=False))
   sample = to_host(taken.values)[to_host(taken.mask)].astype(np.float64)
-  median = float(np.median(scipy.spatial.distance.pdist(sample)))
-  if median == 0:
+  sample -= sample.mean(0)
+  norms = np.sum(sample**2, axis=1)
+  squared = norms[:, None] + norms - 2 * sample @ sample.T
+  squared = squared[np.triu_indices(len(sample), 1)]
+  median = float(np.sqrt(np.maximum(np.median(squared), 0.0)))
+  if median <= 1e-6 * np.sqrt(norms.mean()):
     raise TooFewImages('too many real images are equal for a median distance')
   return median
 

@@ -9,17 +9,22 @@ close to call in float64. Rows stay on their device; blocks of the other set,
 with what is known of and folded for them, travel around the ring of devices.
 """
 
-from collections.abc import Callable
-import functools
+from collections.abc import Callable, Iterator
+import contextlib
 from typing import Any
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+import tqdm
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import Rows
 from genmed_jax.metrics.folds import row_tile, TILE
+
+_LONG = 400  # Tiles a device takes in a fold that shows its progress.
+
+_bars: list[tqdm.tqdm] = []  # Of the fold that is running.
 
 
 def fold_pairs(
@@ -58,17 +63,21 @@ def fold_pairs(
   Returns:
     ``(row_state, column_state)`` after the last tile.
   """
-  return _fold_pairs(
-    (x, row_info),
-    (y, column_info),
-    row_state,
-    column_state,
-    origin,
-    updates=(row_update, column_update),
-    mesh=mesh_lib.mesh_of(x.values),
-    dtype=dtype,
-    tile=tile,
-  )
+  mesh = mesh_lib.mesh_of(x.values)
+  with _progress(mesh, x, y, mesh.devices.size, tile) as shown:
+    folded = _fold_pairs(
+      (x, row_info),
+      (y, column_info),
+      row_state,
+      column_state,
+      origin,
+      updates=(row_update, column_update),
+      mesh=mesh,
+      dtype=dtype,
+      tile=tile,
+      shown=shown,
+    )
+    return jax.block_until_ready(folded) if shown else folded
 
 
 def fold_own_pairs(
@@ -102,16 +111,20 @@ def fold_own_pairs(
   Returns:
     The state after the last tile.
   """
-  return _fold_own_pairs(
-    (x, info),
-    state,
-    origin,
-    update=update,
-    merge=merge,
-    mesh=mesh_lib.mesh_of(x.values),
-    dtype=dtype,
-    tile=tile,
-  )
+  mesh = mesh_lib.mesh_of(x.values)
+  with _progress(mesh, x, x, mesh.devices.size // 2 + 1, tile) as shown:
+    folded = _fold_own_pairs(
+      (x, info),
+      state,
+      origin,
+      update=update,
+      merge=merge,
+      mesh=mesh,
+      dtype=dtype,
+      tile=tile,
+      shown=shown,
+    )
+    return jax.block_until_ready(folded) if shown else folded
 
 
 def pair_distances(x: Rows, y: Rows, partners: jax.Array) -> jax.Array:
@@ -152,9 +165,19 @@ def others(values: jax.Array, axis: int) -> jax.Array:
   return jnp.expand_dims(values, 1 - axis)
 
 
-@mesh_lib.product_jit(static_argnames=('updates', 'dtype', 'tile'))
+@mesh_lib.product_jit(static_argnames=('updates', 'dtype', 'tile', 'shown'))
 def _fold_pairs(
-  rows, columns, row_state, column_state, origin, *, updates, mesh, dtype, tile
+  rows,
+  columns,
+  row_state,
+  column_state,
+  origin,
+  *,
+  updates,
+  mesh,
+  dtype,
+  tile,
+  shown,
 ):
   ring = _ring(mesh, 1)
 
@@ -162,7 +185,7 @@ def _fold_pairs(
     def hop(_, carry):
       columns, *states = carry
       row_state, column_state = _fold_block(
-        rows, columns, states, origin, updates, dtype, tile
+        rows, columns, states, origin, updates, dtype, tile, shown
       )
       columns, column_state = lax.ppermute(
         (columns, column_state), mesh_lib.DATA_AXIS, ring
@@ -181,14 +204,19 @@ def _fold_pairs(
   )(rows, columns, row_state, column_state, origin)
 
 
-@mesh_lib.product_jit(static_argnames=('update', 'merge', 'dtype', 'tile'))
-def _fold_own_pairs(rows, state, origin, *, update, merge, mesh, dtype, tile):
+@mesh_lib.product_jit(
+  static_argnames=('update', 'merge', 'dtype', 'tile', 'shown')
+)
+def _fold_own_pairs(
+  rows, state, origin, *, update, merge, mesh, dtype, tile, shown
+):
   devices = mesh.devices.size
   half = devices // 2
+  both = update, update
 
   def per_device(rows, nothing, origin):
     (state,) = _fold_block(
-      rows, rows, (nothing,), origin, (update, update), dtype, tile
+      rows, rows, (nothing,), origin, both, dtype, tile, shown
     )
     me = lax.axis_index(mesh_lib.DATA_AXIS)
 
@@ -200,7 +228,7 @@ def _fold_own_pairs(rows, state, origin, *, update, merge, mesh, dtype, tile):
       # Two devices meet twice where the ring is even: one of them counts.
       meets = (2 * h < devices) | (me < (me - h) % devices)
       return columns, *_fold_block(
-        rows, columns, states, origin, (update, update), dtype, tile, meets
+        rows, columns, states, origin, both, dtype, tile, shown, meets
       )
 
     if not half:
@@ -219,7 +247,7 @@ def _fold_own_pairs(rows, state, origin, *, update, merge, mesh, dtype, tile):
   )(rows, state, origin)
 
 
-@functools.partial(jax.jit, static_argnames='mesh')
+@mesh_lib.product_jit(static_argnames=())
 def _pair_distances(x, y, partners, *, mesh):
   devices = mesh.devices.size
 
@@ -253,6 +281,34 @@ def _pair_distances(x, y, partners, *, mesh):
   )(x, y, partners)
 
 
+@contextlib.contextmanager
+def _progress(mesh, x: Rows, y: Rows, hops: int, tile: int) -> Iterator[bool]:
+  """Shows how far a long fold is; yields whether it is long."""
+  rows, columns = (len(r.mask) // mesh.devices.size for r in (x, y))
+  tiles = -(-rows // min(tile, rows)) * hops
+  if tiles * -(-columns // tile) < _LONG:
+    yield False
+    return
+  total = tiles * len(mesh.local_devices)
+  with tqdm.tqdm(
+    desc=f'{len(x.mask)} x {len(y.mask)} pairs',
+    total=total,
+    unit='row',
+    disable=jax.process_index() != 0,
+  ) as bar:
+    _bars.append(bar)
+    try:
+      yield True
+      jax.effects_barrier()
+    finally:
+      _bars.pop()
+
+
+def _tick() -> None:
+  """Called by a device when it comes to another row of tiles."""
+  _bars[-1].update()
+
+
 def _ring(mesh, step):
   """Everyone's block moves on by so many devices."""
   devices = mesh.devices.size
@@ -260,7 +316,7 @@ def _ring(mesh, step):
 
 
 def _fold_block(
-  rows, columns, states, origin, updates, dtype, tile, meets=True
+  rows, columns, states, origin, updates, dtype, tile, shown, meets=True
 ):
   """Folds this device's rows against one block of columns, tile by tile.
 
@@ -301,6 +357,8 @@ def _fold_block(
       )
       return (column_state,) if same else (row_state, column_state)
 
+    if shown:
+      jax.debug.callback(_tick)
     return lax.fori_loop(i if same else 0, -(-m // b), right, states)
 
   return lax.fori_loop(0, -(-n // a), down, tuple(states))
