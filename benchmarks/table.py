@@ -1,0 +1,118 @@
+"""Writes the README's tables out of benchmarks' JSON lines.
+
+python -m benchmarks.table benchmarks/results/*.jsonl
+
+Each file becomes a table between ``<!-- benchmarks NAME -->`` and
+``<!-- end -->`` in the README, NAME being the file's, without its ending.
+"""
+
+import json
+import math
+from pathlib import Path
+
+from absl import app
+
+_README = Path(__file__).parent.parent / 'README.md'
+
+
+def main(argv):
+  """Rewrites the README's tables."""
+  text = _README.read_text()
+  for path in map(Path, argv[1:]):
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    table = _statistics if 'statistic' in records[0] else _features
+    before, start, rest = text.partition(f'<!-- benchmarks {path.stem} -->\n')
+    _, end, after = rest.partition('<!-- end -->')
+    if not end:
+      raise app.UsageError(f'README.md has no place for {path.stem}')
+    text = before + start + table(records) + end + after
+  _README.write_text(text)
+
+
+def _statistics(records: list[dict]) -> str:
+  counts = sorted({record['n'] for record in records})
+  lines = [
+    [
+      'd',
+      'statistic',
+      *map(str, counts),
+      'growth',
+      'product rate',
+      'peak MB',
+      'peer',
+    ]
+  ]
+  kinds = dict.fromkeys((-r['d'], r['statistic']) for r in records)
+  for width, statistic in sorted(kinds, key=lambda kind: kind[0]):
+    runs = {
+      r['n']: r
+      for r in records
+      if (r['d'], r['statistic']) == (-width, statistic)
+    }
+    last = runs[max(runs)]
+    shares = [r.get('share_of_float32_matmul') for r in runs.values()]
+    share = max((s for s in shares if s), default=None)
+    peer = next((r['peer'] for r in runs.values() if 'peer' in r), '')
+    lines.append(
+      [
+        str(-width),
+        f'`{statistic}`',
+        *(_cell(runs.get(count)) for count in counts),
+        _growth(runs),
+        f'{share:.0%}' if share else '',
+        f'{last["peak_mb"]:.0f}',
+        peer,
+      ]
+    )
+  return _markdown(lines)
+
+
+def _cell(record: dict | None) -> str:
+  if record is None:
+    return ''
+  seconds = f'{record["median_s"]:.2g}'
+  if record['median_s'] >= 100:
+    seconds = f'{record["median_s"]:.0f}'
+  return (
+    f'{seconds} ({record["speedup"]:.2g}x)' if 'peer' in record else seconds
+  )
+
+
+def _growth(runs: dict[int, dict]) -> str:
+  """Exponent of time in n, between the two largest."""
+  if len(runs) < 2:
+    return ''
+  small, large = sorted(runs)[-2:]
+  ratio = runs[large]['median_s'] / runs[small]['median_s']
+  return f'{math.log(ratio) / math.log(large / small):.1f}'
+
+
+def _features(records: list[dict]) -> str:
+  lines = [['network', 'dtype', 'batch', 'images/s', 'of matmul rate', 'peer']]
+  for r in records:
+    if r['benchmark'] == 'network':
+      peer = (
+        f'{r["peer"]} {r["peer_images_per_s"]:.3g} ({r["speedup"]:.2g}x)'
+        if 'peer' in r
+        else ''
+      )
+      lines.append(
+        [
+          f'`{r["network"]}`',
+          r['dtype'],
+          str(r['batch_size']),
+          f'{r["images_per_s"]:.3g}',
+          f'{r["share_of_float32_matmul"]:.0%}',
+          peer,
+        ]
+      )
+  return _markdown(lines)
+
+
+def _markdown(lines: list[list[str]]) -> str:
+  header, *rows = ('| ' + ' | '.join(line) + ' |\n' for line in lines)
+  return header + '|---' * len(lines[0]) + '|\n' + ''.join(rows)
+
+
+if __name__ == '__main__':
+  app.run(main)
