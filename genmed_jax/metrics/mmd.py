@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.mesh import as_rows, Rows, take_rows, to_host
-from genmed_jax.metrics.folds import check_features, TooFewImages
+from genmed_jax.metrics.folds import check_features
 from genmed_jax.metrics.kernels import (
   Columns,
   everyone,
@@ -34,11 +34,15 @@ class MMD(NamedTuple):
 
 
 class Discrepancies(NamedTuple):
-  """Every discrepancy, out of one pass over the pairs."""
+  """Every discrepancy, out of one pass over the pairs.
+
+  ``gaussian`` is None where most real images are copies of one another, which
+  leaves no ``bandwidth``.
+  """
 
   kid: MMD
   polynomial: MMD
-  gaussian: MMD
+  gaussian: MMD | None
   bandwidth: float
 
 
@@ -250,7 +254,7 @@ def discrepancies(
         Weighted(polynomial_kernel, *picked),
         Weighted(gaussian_kernel, *whole),
       ],
-      bandwidth=bandwidth,
+      bandwidth=bandwidth or 1.0,
     )
     if drawn.are_dense:
       subsets = Columns(*(column[1:] for column in polynomial))
@@ -259,7 +263,7 @@ def discrepancies(
     return Discrepancies(
       _over_subsets(subsets, *counts),
       _whole(polynomial, *counts),
-      _whole(gaussian, *counts),
+      _whole(gaussian, *counts) if bandwidth else None,
       bandwidth,
     )
 
@@ -267,10 +271,8 @@ def discrepancies(
 def median_distance(x: Rows, *, seed: int) -> float:
   """Median distance between real images, of a sample of them.
 
-  Of one set only, so that every generated set is measured alike.
-
-  Raises:
-    TooFewImages: if more than half of the pairs are copies.
+  Of one set only, so that every generated set is measured alike; 0 if most
+  pairs are copies.
   """
   positions = np.flatnonzero(to_host(x.mask))
   size = min(len(positions), BANDWIDTH_SAMPLE)
@@ -281,10 +283,8 @@ def median_distance(x: Rows, *, seed: int) -> float:
   norms = np.sum(sample**2, axis=1)
   squared = norms[:, None] + norms - 2 * sample @ sample.T
   squared = squared[np.triu_indices(len(sample), 1)]
-  median = float(np.sqrt(np.maximum(np.median(squared), 0.0)))
-  if median <= 1e-6 * np.sqrt(norms.mean()):
-    raise TooFewImages('too many real images are equal for a median distance')
-  return median
+  median = np.median(squared)
+  return float(np.sqrt(median)) if median > 1e-12 * norms.mean() else 0.0
 
 
 class _Subsets(NamedTuple):

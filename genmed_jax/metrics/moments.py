@@ -1,5 +1,6 @@
 """Mean and covariance of a feature set."""
 
+from collections.abc import Callable
 import functools
 from typing import NamedTuple
 
@@ -74,8 +75,7 @@ def moments(
 
   Centred before it is squared and summed in float64, so neither a common
   offset nor the order, tiling or placement of the rows shows in the result
-  beyond 1e-14. Only panels on and above the diagonal are computed: little
-  more than half of the products. Call with x64 enabled.
+  beyond 1e-14. Call with x64 enabled.
 
   Args:
     x: Rows ``[n, d]``.
@@ -87,29 +87,43 @@ def moments(
   """
   count, mean = row_mean(x)
   centre = mean if centre is None else jnp.asarray(centre)
+  count, mean, centre = int(count), to_host(mean), to_host(centre)
+  scatter = outer_products(x, _about, centre, dtype=dtype)
+  return Moments(centre, count, count * (mean - centre), scatter)
+
+
+def outer_products(
+  x: Rows, prepare: Callable, context, *, dtype=None
+) -> np.ndarray:
+  """Sum of the outer products of prepared rows, ``[d, d]`` float64, host.
+
+  Only panels on and above the diagonal are computed, little more than half.
+
+  Args:
+    x: Rows ``[n, d]``.
+    prepare: Pure ``(values [a, d] float64, context) -> [a, d]``.
+    context: What every tile sees whole.
+    dtype: As of :func:`moments`.
+  """
   width = x.values.shape[1]
   if dtype is None:
     fast = has_fast_float64(mesh_of(x.values))
     dtype = jnp.float64 if fast else jnp.float32
   panel = -(-width // _PANELS)
-  zeros = [
-    jnp.zeros((min(panel, width - start), width - start))
-    for start in range(0, width, panel)
-  ]
-  panels = fold_rows(
-    x, _outer_update(panel, dtype), zeros, context=centre, tile=_TILE
-  )
-  scatter = np.zeros((width, width))
-  for start, values in zip(
-    range(0, width, panel), map(to_host, panels), strict=True
-  ):
+  starts = range(0, width, panel)
+  zeros = [jnp.zeros((min(panel, width - i), width - i)) for i in starts]
+  update = _outer_update(prepare, panel, dtype)
+  panels = fold_rows(x, update, zeros, context=context, tile=_TILE)
+  products = np.zeros((width, width))
+  for start, values in zip(starts, map(to_host, panels), strict=True):
     rows = slice(start, start + len(values))
-    scatter[rows, start:] = values
-    scatter[start:, rows] = values.T
-  count = int(count)
-  return Moments(
-    to_host(centre), count, count * to_host(mean - centre), scatter
-  )
+    products[rows, start:] = values
+    products[start:, rows] = values.T
+  return products
+
+
+def _about(values, centre):
+  return values - centre
 
 
 def _add(values, valid, info, context, state):
@@ -119,21 +133,22 @@ def _add(values, valid, info, context, state):
 
 
 @functools.cache
-def _outer_update(panel: int, dtype):
+def _outer_update(prepare: Callable, panel: int, dtype):
   """Adds ``x.T @ x`` to its panels on and above the diagonal."""
 
-  def update(values, valid, info, centre, panels):
+  def update(values, valid, info, context, panels):
     del info
-    centred = jnp.where(valid[:, None], values - centre, 0.0).astype(dtype)
+    rows = jnp.where(valid[:, None], prepare(values, context), 0.0)
+    rows = rows.astype(dtype)
     return [
       total
       + jnp.matmul(
-        centred[:, start : start + panel].T,
-        centred[:, start:],
+        rows[:, start : start + panel].T,
+        rows[:, start:],
         precision=lax.Precision.HIGHEST,
       )
       for start, total in zip(
-        range(0, centred.shape[1], panel), panels, strict=True
+        range(0, rows.shape[1], panel), panels, strict=True
       )
     ]
 

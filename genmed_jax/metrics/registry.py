@@ -126,6 +126,8 @@ def _mmd_poly(c: Comparison):
 
 
 def _mmd_rbf(c: Comparison):
+  if c.discrepancies.gaussian is None:
+    raise TooFewImages('too many real images are equal for a bandwidth')
   note = f'bandwidth {c.discrepancies.bandwidth:.4g}'
   return *_with_error(c, c.discrepancies.gaussian), note
 
@@ -137,7 +139,8 @@ def _is(c: Comparison):
 
 
 def _asw(c: Comparison):
-  return _with_error(c, approximate_sliced_wasserstein(**c.sets), at_least=0.0)
+  result = approximate_sliced_wasserstein(**c.sets, std_error=c.bootstrap > 0)
+  return _with_error(c, result, at_least=0.0)
 
 
 def _sliced(field: str):

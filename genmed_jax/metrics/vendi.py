@@ -9,7 +9,8 @@ import numpy as np
 import scipy.linalg
 
 from genmed_jax.mesh import as_rows, Rows, to_host
-from genmed_jax.metrics.folds import fold_rows, map_rows, TooFewImages
+from genmed_jax.metrics.folds import map_rows, TooFewImages
+from genmed_jax.metrics.moments import outer_products
 
 ORDERS = (0.5, 1.0, 2.0, np.inf)
 
@@ -67,7 +68,7 @@ def vendi_score(
       )
       gram = unit @ unit.T / count
     else:
-      unit, gram = None, to_host(_gram(y)) / count
+      unit, gram = None, _gram(y) / count
     if not std_error:
       return Vendi(_scores(scipy.linalg.eigvalsh(gram), orders), None)
     eigenvalues, vectors = scipy.linalg.eigh(gram, driver='evd')
@@ -106,7 +107,7 @@ def rke(y, *, mask=None) -> float:
   """
   with jax.enable_x64(True):
     y = _checked(y, mask)
-    return float(to_host(y.mask.sum() ** 2 / jnp.sum(_gram(y) ** 2)))
+    return int(y.mask.sum()) ** 2 / float(np.sum(_gram(y) ** 2))
 
 
 def _checked(y, mask) -> Rows:
@@ -124,15 +125,13 @@ def unit_rows(rows, xp):
   return rows / xp.where(norms > 0, norms, 1.0)
 
 
-def _gram(y: Rows) -> jax.Array:
-  width = y.values.shape[1]
-  return fold_rows(y, _add_gram, jnp.zeros((width, width)))
+def _gram(y: Rows) -> np.ndarray:
+  return outer_products(y, _unit_tile, ())
 
 
-def _add_gram(values, valid, info, context, gram):
-  del info, context
-  unit = jnp.where(valid[:, None], unit_rows(values, jnp), 0.0)
-  return gram + jnp.matmul(unit.T, unit, precision=lax.Precision.HIGHEST)
+def _unit_tile(values, context):
+  del context
+  return unit_rows(values, jnp)
 
 
 def _project(row, context):

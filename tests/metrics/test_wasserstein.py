@@ -16,12 +16,16 @@ def test_equals_reference_padded_and_sharded(random, mesh):
   x, y = features(random)
   rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
   result = approximate_sliced_wasserstein(
-    rows_x.values, rows_y.values, mask_x=rows_x.mask, mask_y=rows_y.mask
+    rows_x.values,
+    rows_y.values,
+    mask_x=rows_x.mask,
+    mask_y=rows_y.mask,
+    std_error=True,
   )
   np.testing.assert_allclose(
     result.value, references.sliced_wasserstein(x, y), rtol=1e-10
   )
-  plain = approximate_sliced_wasserstein(x, y)
+  plain = approximate_sliced_wasserstein(x, y, std_error=True)
   np.testing.assert_allclose(result, plain, rtol=1e-10)
 
 
@@ -39,17 +43,18 @@ def test_invariances(random):
     value,
     rtol=1e-8,
   )
-  assert approximate_sliced_wasserstein(x, x) == (0.0, 0.0)
+  assert approximate_sliced_wasserstein(x, x, std_error=True) == (0.0, 0.0)
 
 
 def test_constant_features():
   x = np.ones((5, 4))
-  assert approximate_sliced_wasserstein(x, 3 * x) == (2.0, 0.0)
+  found = approximate_sliced_wasserstein(x, 3 * x, std_error=True)
+  assert found == (2.0, 0.0)
 
 
 def test_std_error_is_the_spread_over_draws(random):
   results = [
-    approximate_sliced_wasserstein(*features(random, 200, 150))
+    approximate_sliced_wasserstein(*features(random, 200, 150), std_error=True)
     for _ in range(60)
   ]
   values, errors = np.array(results).T
