@@ -47,7 +47,6 @@ def features(n: int, width: int, seed: int, shift: float) -> np.ndarray:
 
 def main(_):
   """Measures what the flags ask for."""
-  rates = {t: measure.matmul_rate(t) for t in ('float32', 'float64')}
   for width in map(int, _WIDTHS.value):
     for count in map(int, _COUNTS.value):
       sets = {
@@ -57,10 +56,11 @@ def main(_):
         'baseline': features(count, width, 4, 0.0),
       }
       for name in _STATISTICS.value or list(STATISTICS):
-        _measure(name, sets, rates)
+        _measure(name, sets)
 
 
-def _measure(name: str, sets: dict[str, np.ndarray], rates: dict[str, float]):
+def _measure(name: str, sets: dict[str, np.ndarray]):
+  rates = {t: measure.matmul_rate(t) for t in ('float32', 'float64')}
   mesh = mesh_lib.data_mesh()
   rows = {key: mesh_lib.shard_rows(mesh, v) for key, v in sets.items()}
   jax.block_until_ready(rows)

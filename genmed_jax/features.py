@@ -4,6 +4,9 @@ import dataclasses
 
 import numpy as np
 
+# What a network gives beside the features: for the Inception Score, the sFID.
+BESIDE = ('logits', 'spatial')
+
 
 @dataclasses.dataclass(frozen=True)
 class Features:
@@ -12,7 +15,7 @@ class Features:
   Attributes:
     name: Of the set.
     values: ``[n, d]``.
-    beside: Those of ``source.BESIDE`` that the network gives, ``[n, ...]``.
+    beside: Those of :data:`BESIDE` that the network gives, ``[n, ...]``.
     rows: ``[n]``, each row's place in the whole source.
     ids: Which image each row is.
     labels: Column to ``[n]`` strings.

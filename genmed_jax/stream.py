@@ -19,10 +19,10 @@ import tqdm
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.data import decode, loader
-from genmed_jax.data.source import BESIDE, Source
+from genmed_jax.data.source import Source
 from genmed_jax.errors import DecodeError, UsageError
 from genmed_jax.feature_cache import FeatureCache
-from genmed_jax.features import Features
+from genmed_jax.features import BESIDE, Features
 from genmed_jax.networks import FeatureNetwork
 from genmed_jax.networks.preprocess import preprocess
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from genmed_jax.data.source import BESIDE, file_stamp, Source, StoredFeatures
+from genmed_jax.data.source import file_stamp, Source, StoredFeatures
 from genmed_jax.errors import UsageError
+from genmed_jax.features import BESIDE
 
 # Beyond this the cube of a product of features, as the KID takes it,
 # overflows.

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-# What a network gives beside the features: for the Inception Score, the sFID.
-BESIDE = ('logits', 'spatial')
-
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -65,7 +62,7 @@ class StoredFeatures:
     numbers: ``[n]``, each row's place in the whole source.
     labels: Column to ``[n]`` strings.
     features: ``[n, d]``.
-    beside: Those of :data:`BESIDE` that the file has, ``[n, ...]``.
+    beside: Those of ``features.BESIDE`` that the file has, ``[n, ...]``.
   """
 
   name: str

@@ -6,6 +6,7 @@ vanishing variances, and lose what they say of anything else: held-out images
 become improbable where a generator memorises.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -86,8 +87,7 @@ def feature_likelihood_score(
     Jiralerspong et al., 2023, arXiv 2302.04440v1, section 3.
   """
   sets = _checked(train, baseline, test, y)
-  everyone = np.concatenate(sets)
-  train, baseline, test, y = _standardised(sets, everyone)
+  train, baseline, test, y = _standardised(sets, sets)
   mesh = mesh or mesh_lib.data_mesh(jax.local_devices())
   train, test = (mesh_lib.shard_rows(mesh, each) for each in (train, test))
   width = y.shape[1]
@@ -152,7 +152,7 @@ def feature_likelihood_divergence(
   train, test, y = _checked(train, test, y)
   if len(train) < 4:
     raise TooFewImages(f'needs 4 training images for halves, got {len(train)}')
-  train, test, y = _standardised((train, test, y), test)
+  train, test, y = _standardised((train, test, y), [test])
   mesh = mesh or mesh_lib.data_mesh(jax.local_devices())
   shuffled = train[np.random.default_rng(seed).permutation(len(train))]
   half = min(len(y), len(train) // 2)
@@ -184,23 +184,33 @@ def feature_likelihood_divergence(
 
 def _fitted(train: Rows, centres: np.ndarray):
   """Centres, log variances and log weights of FLD's mixture."""
-  mask = train.mask
-  count, width = mask.sum(), centres.shape[1]
-  mean = jnp.sum(jnp.where(mask[:, None], train.values, 0.0), axis=0) / count
-  distances = squared_distances_to(train, centres)
-  to_mean = _FLD_SHRINK * squared_distances_to(train, mean[None])
-  nearest = jnp.where(mask[:, None], distances, jnp.inf).min(axis=0)
-  start = np.log((mesh_lib.to_host(nearest) + _FLD_FLOOR) / width)
+  count, width = int(train.mask.sum()), centres.shape[1]
+  mean = np.asarray(_masked_sum(train)) / count
+  distances = squared_distances_to(train, np.vstack([centres, mean]))
+  distances, nearest = _shrunk(distances, train.mask)
+  start = np.log((mesh_lib.to_host(nearest)[:-1] + _FLD_FLOOR) / width)
   weights = np.full(len(centres), -np.log(len(centres)))
   fitted = fit_log_variances(
-    jnp.concatenate([distances, to_mean], axis=1),
-    mask,
+    distances,
+    train.mask,
     width,
     np.append(start, 0.0),
     np.append(weights, 0.0),
     _FLD_FIT,
   )
   return centres, fitted[:-1], weights
+
+
+@jax.jit
+def _masked_sum(x: Rows) -> jax.Array:
+  return jnp.sum(jnp.where(x.mask[:, None], x.values, 0.0), axis=0)
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _shrunk(distances, mask):
+  """Distances with the mean's drawn in, and the nearest image's to each."""
+  distances = distances.at[:, -1].multiply(_FLD_SHRINK)
+  return distances, jnp.where(mask[:, None], distances, jnp.inf).min(axis=0)
 
 
 def _checked(*sets: np.ndarray) -> list[np.ndarray]:
@@ -215,10 +225,15 @@ def _checked(*sets: np.ndarray) -> list[np.ndarray]:
   return sets
 
 
-def _standardised(sets, over: np.ndarray) -> list[np.ndarray]:
-  """Every set about the mean of ``over`` in units of its deviation."""
-  mean = over.mean(axis=0, dtype=np.float64)
-  deviation = over.std(axis=0, ddof=1, dtype=np.float64)
+def _standardised(sets, over) -> list[np.ndarray]:
+  """Every set about the mean of those in ``over``, in units of its deviation.
+
+  Set by set: the sets together may be all that memory holds.
+  """
+  count = sum(map(len, over))
+  mean = sum(each.sum(axis=0, dtype=np.float64) for each in over) / count
+  squares = sum(np.sum((each - mean) ** 2, axis=0) for each in over)
+  deviation = np.sqrt(squares / (count - 1))
   deviation[deviation == 0] = 1.0
   return [((each - mean) / deviation).astype(np.float32) for each in sets]
 

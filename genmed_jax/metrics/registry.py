@@ -33,7 +33,7 @@ class Metric(NamedTuple):
   Attributes:
     direction: Which way is better: ``lower``, ``higher`` or ``target:0``.
     measure: Comparison to ``(value, interval or None, *notes)``.
-    reads: What it reads instead of the features: one of ``source.BESIDE``.
+    reads: What it reads instead of the features: one of ``features.BESIDE``.
     per_image: Whether it is made of the scores in ``metrics.PerImage``.
   """
 

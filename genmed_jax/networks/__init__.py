@@ -10,7 +10,7 @@ from flax import nnx
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.data.source import BESIDE
+from genmed_jax.features import BESIDE
 from genmed_jax.networks import weights
 from genmed_jax.networks.preprocess import Preprocess
 from genmed_jax.networks.registry import NETWORKS, parse, Upstream
@@ -78,7 +78,7 @@ def load(
     name: Which one.
     cache_dir: Where converted weights lie, under ``weights/``.
     beside: Other taps wanted from the same pass, where the weights reach
-      them; those of ``source.BESIDE`` cost the default tap nothing and always
+      them; those of ``features.BESIDE`` cost the default tap nothing and always
       come along.
     resize: One of ``preprocess.RESIZES``.
     dtype: What convolutions compute in, one of :data:`DTYPES`.
