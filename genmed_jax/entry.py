@@ -56,7 +56,12 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _keep_programs() -> None:
-  """Keeps compiled programs, for this machine, beside the features."""
+  """Keeps compiled programs, for this machine, beside the features.
+
+  A folder that was mistyped is not made.
+  """
+  if _CACHE_DIR.value and not cache_dir().is_dir():
+    return
   folder = cache_dir() / 'xla' / platform.node()
   jax.config.update('jax_compilation_cache_dir', str(folder))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

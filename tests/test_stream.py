@@ -193,6 +193,8 @@ def layouts(tmp_path_factory):
         '--generated=noisy=phantom:brain?n=41&size=64&seed=2&noise=0.04',
         f'--batch_size={batch_size}',
         '--bootstrap=0',
+        '--metrics=fd,kid,asw,sw2,precision,recall,density,coverage,realism,'
+        'clipped_density,authpct',
       ),
       env=os.environ | {'XLA_FLAGS': flag},
       check=True,
