@@ -61,7 +61,9 @@ def alternate(
 def peak_memory() -> Iterator[list[int]]:
   """Bytes by which the resident set grew beyond where it started, at most.
 
-  Sampled every 20 ms; of the host, so on CPU it holds the arrays too.
+  Sampled every 20 ms; of the host, so on CPU it holds the arrays too. Pages an
+  earlier run freed and the allocator kept are not seen: compare first runs of
+  fresh processes.
   """
   done, peak = threading.Event(), [0]
   start = _resident()

@@ -38,7 +38,6 @@ def _statistics(records: list[dict]) -> str:
       *map(str, counts),
       'growth',
       'product rate',
-      'peak MB',
       'peer',
     ]
   ]
@@ -49,7 +48,6 @@ def _statistics(records: list[dict]) -> str:
       for r in records
       if (r['d'], r['statistic']) == (-width, statistic)
     }
-    last = runs[max(runs)]
     shares = [r.get('share_of_float32_matmul') for r in runs.values()]
     share = max((s for s in shares if s), default=None)
     peer = next((r['peer'] for r in runs.values() if 'peer' in r), '')
@@ -60,7 +58,6 @@ def _statistics(records: list[dict]) -> str:
         *(_cell(runs.get(count)) for count in counts),
         _growth(runs),
         f'{share:.0%}' if share else '',
-        f'{last["peak_mb"]:.0f}',
         peer,
       ]
     )
