@@ -1,5 +1,6 @@
 """Fréchet distance extrapolated to infinitely many generated images."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -111,8 +112,8 @@ def _distances(y: Rows, fit_x: Gaussian, drawn: np.ndarray) -> list[float]:
       context=centre,
     ),
   )
-  projected = map_rows(y, _project, (centre, fit_x.factor))
-  z = Rows(projected.astype(y.values.dtype), y.mask)
+  project = _projector(y.values.dtype)
+  z = Rows(map_rows(y, project, (centre, fit_x.factor)), y.mask)
   everyone = None
   distances = []
   for column, (total, square) in enumerate(zip(totals, squares, strict=True)):
@@ -162,6 +163,15 @@ def _add(values, valid, drawn, centre, state):
   )
 
 
-def _project(row, context):
-  centre, factor = context
-  return jnp.matmul(row - centre, factor, precision=lax.Precision.HIGHEST)
+@functools.cache
+def _projector(dtype):
+  """Projects rows, and rounds them as features are: there are as many."""
+
+  def project(row, context):
+    centre, factor = context
+    projected = jnp.matmul(
+      row - centre, factor, precision=lax.Precision.HIGHEST
+    )
+    return projected.astype(dtype)
+
+  return project
