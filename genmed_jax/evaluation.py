@@ -120,7 +120,7 @@ def evaluate(config: Config) -> list[Row]:
           )
         size = group, comparison.counts[1]
         if size not in floors:
-          floors[size] = _floors(space, comparison.halves())
+          floors[size] = _floors(space, comparison.halves)
         rows += _rows(space, generated, group, comparison, floors[size])
         if group is None:
           samples[generated.name] += _samples(

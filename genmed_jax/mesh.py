@@ -94,8 +94,13 @@ def local_rows(x: jax.Array) -> np.ndarray:
 
 def default_batch_size(mesh: Mesh) -> int:
   """Images in a step of a network: what fits a CPU's cache, or fills a GPU."""
-  per_device = 8 if mesh.devices.flat[0].platform == 'cpu' else 128
+  per_device = 8 if is_cpu(mesh) else 128
   return per_device * mesh.devices.size
+
+
+def is_cpu(mesh: Mesh) -> bool:
+  """Whether the devices are the host's own cores."""
+  return mesh.devices.flat[0].platform == 'cpu'
 
 
 def has_fast_float64(mesh: Mesh) -> bool:
@@ -159,10 +164,15 @@ def to_host(x: jax.Array) -> np.ndarray:
   return multihost_utils.process_allgather(x, tiled=True)
 
 
+def host_rows(values: jax.Array, mask: jax.Array) -> np.ndarray:
+  """The rows that count of the whole global array, on every process."""
+  return to_host(values)[to_host(mask)]
+
+
 def gather(mesh: Mesh, local: np.ndarray) -> np.ndarray:
   """The rows of every process, in process order, on every process."""
   rows = shard_rows(mesh, local)
-  return to_host(rows.values)[to_host(rows.mask)]
+  return host_rows(*rows)
 
 
 def network_options(mesh: Mesh) -> dict[str, str]:
@@ -203,7 +213,7 @@ def product_jit(*, static_argnames: tuple[str, ...]) -> Callable:
 @functools.cache
 def _fusion_options(mesh: Mesh, kind: str) -> dict[str, str]:
   """What YNNPACK does on CPU; nothing if this XLA knows no such option."""
-  if mesh.devices.flat[0].platform != 'cpu':
+  if not is_cpu(mesh):
     return {}
   options = {'xla_cpu_experimental_ynn_fusion_type': kind}
   try:

@@ -9,6 +9,8 @@ import time
 import numpy as np
 import pytest
 
+from tests.test_evaluation import run
+
 METRICS = 'fd,fd_inf,mmd_poly,asw,sw2,vendi,precision,coverage,realism,authpct'
 
 
@@ -57,8 +59,8 @@ def values(folder):
 
 def test_two_processes_equal_one(tmp_path, sources):
   for count in (1, 2):
-    run = start(count, *sources, f'--output_dir={tmp_path / str(count)}')
-    for process in run:
+    processes = start(count, *sources, f'--output_dir={tmp_path / str(count)}')
+    for process in processes:
       _, errors = process.communicate(timeout=240)
       assert process.returncode == 0, errors
   np.testing.assert_allclose(
@@ -70,7 +72,7 @@ def test_a_failure_on_one_process_ends_both(tmp_path, image_folder, random):
   images = random.integers(0, 255, (12, 16, 16), dtype=np.uint8)
   folder = image_folder('images', images)
   (folder / '010.png').write_bytes(b'broken')
-  run = start(
+  processes = start(
     2,
     f'--reference={folder}',
     f'--generated=fake={folder}',
@@ -78,20 +80,20 @@ def test_a_failure_on_one_process_ends_both(tmp_path, image_folder, random):
     f'--cache_dir={tmp_path / "cache"}',
     f'--output_dir={tmp_path / "out"}',
   )
-  errors = [process.communicate(timeout=120)[1] for process in run]
-  assert [process.returncode for process in run] == [1, 1]
+  errors = [process.communicate(timeout=120)[1] for process in processes]
+  assert [process.returncode for process in processes] == [1, 1]
   assert '010.png cannot be used' in errors[1]
   assert 'process 1 failed' in errors[0]
   assert not (tmp_path / 'out' / 'results.csv').exists()
 
 
 def test_a_lost_process_ends_the_other(tmp_path, sources):
-  run = start(2, *sources, f'--output_dir={tmp_path / "out"}')
+  processes = start(2, *sources, f'--output_dir={tmp_path / "out"}')
   time.sleep(8)
-  run[1].send_signal(signal.SIGKILL)
-  _, errors = run[0].communicate(timeout=120)
-  run[1].communicate()
-  assert run[0].returncode != 0, errors
+  processes[1].send_signal(signal.SIGKILL)
+  _, errors = processes[0].communicate(timeout=120)
+  processes[1].communicate()
+  assert processes[0].returncode != 0, errors
   assert errors
 
 
@@ -107,12 +109,7 @@ def test_a_lost_process_ends_the_other(tmp_path, sources):
   ],
 )
 def test_flags_that_do_not_go_together(tmp_path, sources, flags, message):
-  run = subprocess.run(
-    [sys.executable, '-m', 'genmed_jax.evaluate', *sources, *flags],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert run.returncode == 2
-  assert message in run.stderr
-  assert 'Traceback' not in run.stderr
+  process = run(*sources, *flags)
+  assert process.returncode == 2
+  assert message in process.stderr
+  assert 'Traceback' not in process.stderr

@@ -137,7 +137,7 @@ def floor(name: str, halves: Comparison) -> float | None:
 
   Args:
     name: Key of :data:`METRICS`.
-    halves: ``Comparison.halves()``.
+    halves: ``Comparison.halves``.
 
   Returns:
     The value, None where a half is too small or has no logits. It is what a

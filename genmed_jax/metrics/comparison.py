@@ -17,6 +17,7 @@ from genmed_jax.metrics import (
 from genmed_jax.metrics.feature_set import FeatureSet, NEIGHBOURS
 from genmed_jax.metrics.folds import TooFewImages
 from genmed_jax.metrics.nearest import Nearest, nearest_neighbours
+from genmed_jax.metrics.resampling import Estimate
 
 # Images of each set that likelihoods are taken of: they hold all distances.
 LIKELIHOOD_IMAGES = 10_000
@@ -163,7 +164,7 @@ class Comparison:
     )
 
   @functools.cached_property
-  def likelihood_score(self) -> likelihood.FeatureLikelihoodScore:
+  def likelihood_score(self) -> Estimate:
     """FLS: half of the training images fit, as many others are the baseline."""
     train, test = self.held_out
     random = np.random.default_rng(self.seed)
@@ -183,6 +184,7 @@ class Comparison:
     sets = (_at_most(each, random) for each in (*self.held_out, self.generated))
     return likelihood.feature_likelihood_divergence(*sets, seed=self.seed)
 
+  @functools.cached_property
   def halves(self) -> 'Comparison':
     """Two disjoint seeded parts of the reference, one as if generated.
 

@@ -1,7 +1,5 @@
 """C_T, the three-sample test for data copying."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,23 +7,17 @@ import scipy.cluster.vq
 import scipy.linalg
 import scipy.stats
 
-from genmed_jax.mesh import as_rows, Rows, take_rows, to_host
+from genmed_jax.mesh import as_rows, host_rows, Rows, take_rows
 from genmed_jax.metrics.folds import check_features, map_rows, TooFewImages
 from genmed_jax.metrics.moments import moments
 from genmed_jax.metrics.nearest import nearest_neighbours
+from genmed_jax.metrics.resampling import Estimate
 
 CELLS = 3
 COMPONENTS = 64
 _FEWEST = 20  # Generated images in a cell that counts.
 _STARTS = 10  # Of k-means, of which the best is kept.
 _ITERATIONS = 10  # Of each start; the best goes on.
-
-
-class CopyingTest(NamedTuple):
-  """The statistic, in standard normal units under the null, and its error."""
-
-  value: float
-  std_error: float
 
 
 def copying_test(
@@ -39,7 +31,7 @@ def copying_test(
   mask_train=None,
   mask_test=None,
   mask_y=None,
-) -> CopyingTest:
+) -> Estimate:
   r"""Meehan's C_T: are generated images nearer to training ones than real are?
 
   Features are projected on the ``components`` principal axes of the training
@@ -67,9 +59,9 @@ def copying_test(
     mask_y: ``[m]``.
 
   Returns:
-    :class:`CopyingTest`: far below 0 for copying, far above 0 for
-    underfitting. It grows like the root of the sample size. The error is that
-    of the U-statistics over images, cells held fixed.
+    The statistic, in standard normal units under the null: far below 0 for
+    copying, far above 0 for underfitting. It grows like the root of the sample
+    size. The error is that of the U-statistics over images, cells held fixed.
 
   Raises:
     ValueError: if the widths differ, or no cell has images of all three sets
@@ -95,7 +87,7 @@ def copying_test_in_cells(
   train_cells: np.ndarray,
   test_cells: np.ndarray,
   y_cells: np.ndarray,
-) -> CopyingTest:
+) -> Estimate:
   """:func:`copying_test` of features that are reduced and cut already."""
   sets = [(as_rows(train), train_cells), (as_rows(test), test_cells)]
   sets.append((as_rows(y), y_cells))
@@ -117,7 +109,7 @@ def copying_test_in_cells(
     weight += share
   if weight == 0:
     raise TooFewImages(f'no cell has more than {_FEWEST} generated images')
-  return CopyingTest(total / weight, float(np.sqrt(variance)) / weight)
+  return Estimate(total / weight, float(np.sqrt(variance)) / weight)
 
 
 def _to_nearest(train: Rows, images: Rows) -> np.ndarray:
@@ -130,13 +122,10 @@ def _to_nearest(train: Rows, images: Rows) -> np.ndarray:
 def _principal(sets: list[Rows], components: int) -> list[np.ndarray]:
   """Features on the principal axes of the first set, host float64."""
   if sets[0].values.shape[1] <= components:
-    return [
-      to_host(rows.values)[to_host(rows.mask)].astype(np.float64)
-      for rows in sets
-    ]
+    return [host_rows(*rows).astype(np.float64) for rows in sets]
   mean, axes = _leading(sets[0], components)
   return [
-    to_host(map_rows(rows, _project, (mean, axes)))[to_host(rows.mask)]
+    host_rows(map_rows(rows, _project, (mean, axes)), rows.mask)
     for rows in sets
   ]
 
@@ -144,7 +133,7 @@ def _principal(sets: list[Rows], components: int) -> list[np.ndarray]:
 def _leading(x: Rows, count: int) -> tuple[np.ndarray, np.ndarray]:
   """Mean ``[d]`` and leading principal axes ``[d, count]``."""
   if int(x.mask.sum()) < x.values.shape[1]:
-    rows = to_host(x.values)[to_host(x.mask)].astype(np.float64)
+    rows = host_rows(*x).astype(np.float64)
     mean = rows.mean(0)
     rows -= mean
     squares, vectors = _largest(rows @ rows.T, min(count, len(rows) - 1))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from genmed_jax.mesh import as_rows, Rows, to_host
+from genmed_jax.mesh import as_rows, host_rows, Rows, to_host
 from genmed_jax.metrics.folds import check_features, map_rows
 from genmed_jax.metrics.moments import Moments, moments, row_mean
 
@@ -139,7 +139,7 @@ def _fit(x: Rows) -> Gaussian:
   count = int(x.mask.sum())
   if count < x.values.shape[1]:
     mean = to_host(row_mean(x)[1])
-    centred = to_host(x.values)[to_host(x.mask)].astype(np.float64) - mean
+    centred = host_rows(*x).astype(np.float64) - mean
     return Gaussian(count, mean, centred.T / np.sqrt(count - 1), None)
   fit = moments(x)
   factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(fit.covariance, lower=1)
@@ -152,7 +152,12 @@ def _fit(x: Rows) -> Gaussian:
 def _nuclear_norm(cross: np.ndarray, rank_deficient: bool) -> float:
   if rank_deficient:
     return scipy.linalg.svdvals(cross).sum()
-  squares = scipy.linalg.eigvalsh(cross @ cross.T)
+  return root_trace(cross @ cross.T)
+
+
+def root_trace(semidefinite: np.ndarray) -> float:
+  """Trace of the root of a symmetric positive semidefinite matrix."""
+  squares = scipy.linalg.eigvalsh(semidefinite)
   return np.sqrt(np.maximum(squares, 0.0)).sum()
 
 
@@ -175,7 +180,7 @@ def _map_roots(fit_x, fit_y, cross):
 def _jackknife_variance(x: Rows, fit: Gaussian, root, difference) -> float:
   count = np.float64(fit.count)
   slopes = map_rows(x, _slope, (fit.mean, root, difference, count))
-  return fit.count * np.var(to_host(slopes)[to_host(x.mask)], ddof=1)
+  return fit.count * np.var(host_rows(slopes, x.mask), ddof=1)
 
 
 def _slope(row, context):

@@ -7,16 +7,22 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 
-from genmed_jax.mesh import as_rows, Rows, spread_rows, take_rows, to_host
+from genmed_jax.mesh import (
+  as_rows,
+  host_rows,
+  Rows,
+  spread_rows,
+  take_rows,
+  to_host,
+)
 from genmed_jax.metrics.folds import (
   check_features,
   fold_rows,
   map_rows,
   TooFewImages,
 )
-from genmed_jax.metrics.frechet import fit_gaussian, Gaussian
+from genmed_jax.metrics.frechet import fit_gaussian, Gaussian, root_trace
 from genmed_jax.metrics.moments import Moments, moments, row_mean
 
 SIZES = 15
@@ -114,6 +120,7 @@ def _distances(y: Rows, fit_x: Gaussian, drawn: np.ndarray) -> list[float]:
   )
   project = _projector(y.values.dtype)
   z = Rows(map_rows(y, project, (centre, fit_x.factor)), y.mask)
+  real_trace = np.sum(fit_x.factor**2)
   everyone = None
   distances = []
   for column, (total, square) in enumerate(zip(totals, squares, strict=True)):
@@ -122,19 +129,16 @@ def _distances(y: Rows, fit_x: Gaussian, drawn: np.ndarray) -> list[float]:
     difference = fit_x.mean - centre - drift
     trace = (square - count * drift @ drift) / (count - 1)
     if count < z.values.shape[1]:
-      rows = _take(z, drawn[:, column])
-      rows = to_host(rows.values)[to_host(rows.mask)].astype(np.float64)
+      rows = host_rows(*_take(z, drawn[:, column])).astype(np.float64)
       rows -= drift @ fit_x.factor
-      scatter = rows @ rows.T
+      covariance = rows @ rows.T / (count - 1)
     else:
       if everyone is None:
         everyone = moments(z, centre=np.zeros(z.values.shape[1]))
-      found = _of_subset(z, drawn[:, column], everyone)
-      scatter = found.covariance * (count - 1)
-    roots = scipy.linalg.eigvalsh(scatter / (count - 1))
-    norm = np.sqrt(np.maximum(roots, 0.0)).sum()
-    fixed = difference @ difference + np.sum(fit_x.factor**2)
-    distances.append(fixed + trace - 2 * norm)
+      covariance = _of_subset(z, drawn[:, column], everyone).covariance
+    distances.append(
+      difference @ difference + real_trace + trace - 2 * root_trace(covariance)
+    )
   return distances
 
 

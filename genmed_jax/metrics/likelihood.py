@@ -22,6 +22,7 @@ from genmed_jax.metrics.mixture import (
   negative_log_likelihoods,
   squared_distances_to,
 )
+from genmed_jax.metrics.resampling import Estimate
 
 _FLS_FIT = Fit(100, 0.5, 50, (-100.0, 20.0), per_dimension=False, tolerance=0.0)
 _FLD_FIT = Fit(50, 0.5, 50, (-40.0, 40.0), per_dimension=True, tolerance=5e-4)
@@ -30,26 +31,12 @@ _FLD_SHRINK = 0.9**2
 _FLD_FLOOR = 1e-3
 
 
-class FeatureLikelihoodScore(NamedTuple):
-  """FLS and its ``std_error``."""
-
-  value: float
-  std_error: float
-
-
-class Divergence(NamedTuple):
-  """One of the feature likelihood divergences and its ``std_error``."""
-
-  value: float
-  std_error: float
-
-
 class FeatureLikelihoodDivergence(NamedTuple):
   """FLD on ``test``, on ``train``, and the ``gap``: train less test."""
 
-  test: Divergence
-  train: Divergence
-  gap: Divergence
+  test: Estimate
+  train: Estimate
+  gap: Estimate
 
 
 def feature_likelihood_score(
@@ -59,7 +46,7 @@ def feature_likelihood_score(
   y: np.ndarray,
   *,
   mesh: jax.sharding.Mesh | None = None,
-) -> FeatureLikelihoodScore:
+) -> Estimate:
   r"""Feature Likelihood Score, of the first version of the paper.
 
   .. math:: 100 \exp\Bigl(-\tfrac2d (L_y - L_b)\Bigr)
@@ -77,8 +64,8 @@ def feature_likelihood_score(
     mesh: The devices; all of this process's if None.
 
   Returns:
-    :class:`FeatureLikelihoodScore`; higher is better, 100 for a generator as
-    good as real images. The error is over test images, mixtures held fixed.
+    The score; higher is better, 100 for a generator as good as real images.
+    The error is over test images, mixtures held fixed.
 
   Raises:
     ValueError: if the widths differ or a set has fewer than two images.
@@ -105,7 +92,7 @@ def feature_likelihood_score(
     losses.append(negative_log_likelihoods(test, centres, fitted, weights))
   excess = 2 / width * (losses[0] - losses[1])
   value = 100 * np.exp(-excess.mean())
-  return FeatureLikelihoodScore(float(value), float(value * _error(excess)))
+  return Estimate(float(value), float(value * _error(excess)))
 
 
 def feature_likelihood_divergence(
@@ -170,12 +157,12 @@ def feature_likelihood_divergence(
     )
   )
   return FeatureLikelihoodDivergence(
-    Divergence(float(on_test.mean() - base.mean()), _error(on_test - base)),
-    Divergence(
+    Estimate(float(on_test.mean() - base.mean()), _error(on_test - base)),
+    Estimate(
       float(on_train.mean() - base.mean()),
       float(np.hypot(_error(on_train), _error(base))),
     ),
-    Divergence(
+    Estimate(
       float(on_train.mean() - on_test.mean()),
       float(np.hypot(_error(on_train), _error(on_test))),
     ),

@@ -148,7 +148,7 @@ def clipped_coverage(found: Neighbourhoods) -> np.ndarray:
   return np.minimum(found.holding / found.k, 1.0)
 
 
-def calibrated_coverage(covered: float, n: int, m: int, k: int) -> float:
+def calibrated_coverage(covered, n: int, m: int, k: int):
   r"""The share of good generated images that would cover so much.
 
   With M of m images drawn like real ones, and the rest nowhere near, a ball
@@ -159,7 +159,7 @@ def calibrated_coverage(covered: float, n: int, m: int, k: int) -> float:
       J \sim \mathrm{BetaBin}(M, k, n - k).
 
   Args:
-    covered: Mean of :func:`clipped_coverage`.
+    covered: Mean of :func:`clipped_coverage`, or several.
     n: Real images.
     m: Generated images.
     k: Which neighbour sets the radii.
@@ -173,4 +173,4 @@ def calibrated_coverage(covered: float, n: int, m: int, k: int) -> float:
   log_p = log_choose + betaln(j + k, good - j + n - k) - betaln(k, n - k)
   expected = 1 - np.exp(log_p) @ (k - j) / k
   curve = np.concatenate([np.zeros(k), expected])
-  return float(np.searchsorted(curve, covered) / len(curve))
+  return np.searchsorted(curve, covered) / len(curve)

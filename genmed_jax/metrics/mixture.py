@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from genmed_jax import mesh as mesh_lib
-from genmed_jax.mesh import Rows, to_host
+from genmed_jax.mesh import host_rows, Rows, to_host
 from genmed_jax.metrics.folds import row_tile
 from genmed_jax.metrics.pairs import rounding
 
@@ -97,7 +97,7 @@ def negative_log_likelihoods(
     *(jnp.float32(v) for v in (centres, log_variances, log_weights)),
     mesh=mesh,
   )
-  return -to_host(values)[to_host(x.mask)].astype(np.float64)
+  return -host_rows(values, x.mask).astype(np.float64)
 
 
 @mesh_lib.product_jit(static_argnames=())

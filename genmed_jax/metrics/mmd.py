@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.mesh import as_rows, Rows, take_rows, to_host
+from genmed_jax.mesh import as_rows, host_rows, Rows, take_rows, to_host
 from genmed_jax.metrics.folds import check_features
 from genmed_jax.metrics.kernels import (
   Columns,
@@ -278,7 +278,7 @@ def median_distance(x: Rows, *, seed: int) -> float:
   size = min(len(positions), BANDWIDTH_SAMPLE)
   random = np.random.default_rng(seed)
   taken = take_rows(x, random.choice(positions, size, replace=False))
-  sample = to_host(taken.values)[to_host(taken.mask)].astype(np.float64)
+  sample = host_rows(*taken).astype(np.float64)
   sample -= sample.mean(0)
   norms = np.sum(sample**2, axis=1)
   squared = norms[:, None] + norms - 2 * sample @ sample.T

@@ -92,9 +92,7 @@ def own_neighbours(x, *, k: int = 5, mask=None) -> Nearest:
       origin=origin,
       info=info,
     )
-    found = jax.tree.map(to_host, found)
-    look_again(view, found, is_close(view, found))
-    return settle(view, found)
+    return _settled(view, found)
 
 
 def nearest_neighbours(x, y, *, mask_x=None, mask_y=None) -> Nearest:
@@ -118,18 +116,7 @@ def nearest_neighbours(x, y, *, mask_x=None, mask_y=None) -> Nearest:
     origin = common_origin(x)
     info = pair_info(y, origin), pair_info(x, origin)
     view = View(y, x, take_nearest, nearest_start(1), *info, origin)
-    found, _ = fold_pairs(
-      y,
-      x,
-      origin=origin,
-      row_update=take_nearest,
-      row_info=view.info,
-      column_info=view.over_info,
-      row_state=view.start(y, np.float32),
-    )
-    found = jax.tree.map(to_host, found)
-    look_again(view, found, is_close(view, found))
-    return settle(view, found)
+    return _settled(view, _look(view, np.float32))
 
 
 def common_origin(x: Rows) -> jax.Array:
@@ -253,6 +240,21 @@ def is_close(view: View, found: dict[str, np.ndarray]) -> np.ndarray:
   return to_host(view.rows.mask) & ~clear
 
 
+def _look(view: View, dtype) -> dict[str, jax.Array]:
+  """What the rows of a view see, with products of this dtype."""
+  seen, _ = fold_pairs(
+    view.rows,
+    view.over,
+    origin=view.origin,
+    row_update=view.update,
+    row_info=view.info,
+    column_info=view.over_info,
+    row_state=view.start(view.rows, dtype),
+    dtype=dtype,
+  )
+  return seen
+
+
 def look_again(view: View, found: dict, doubtful: np.ndarray) -> None:
   """Folds the doubtful rows in float64 and puts them in their places."""
   positions = np.flatnonzero(doubtful)
@@ -263,16 +265,7 @@ def look_again(view: View, found: dict, doubtful: np.ndarray) -> None:
     name: take_rows(Rows(values, view.rows.mask), positions).values
     for name, values in view.info.items()
   }
-  again, _ = fold_pairs(
-    taken,
-    view.over,
-    origin=view.origin,
-    row_update=view.update,
-    row_info=info,
-    column_info=view.over_info,
-    row_state=view.start(taken, np.float64),
-    dtype=jnp.float64,
-  )
+  again = _look(view._replace(rows=taken, info=info), np.float64)
   for name, values in again.items():
     found[name] = np.array(found[name])
     found[name][positions] = to_host(values)[: len(positions)]
@@ -282,6 +275,12 @@ def measure(view: View, partners: np.ndarray) -> np.ndarray:
   """Exact squared distances to chosen rows, ``[n, c]``, on the host."""
   partners = put_rows(view.rows, partners)
   return to_host(pair_distances(view.rows, view.over, partners))
+
+
+def _settled(view: View, found: dict[str, jax.Array]) -> Nearest:
+  found = jax.tree.map(to_host, found)
+  look_again(view, found, is_close(view, found))
+  return settle(view, found)
 
 
 def settle(view: View, found: dict[str, np.ndarray]) -> Nearest:

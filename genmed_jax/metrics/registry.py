@@ -44,12 +44,7 @@ class Metric(NamedTuple):
 
 
 def _fd(c: Comparison):
-  result = frechet_distance(
-    **c.sets,
-    std_error=c.bootstrap > 0,
-    fit_x=c.reference.gaussian,
-    fit_y=c.generated.gaussian,
-  )
+  result = _fd_between(c.reference, c.generated, c.bootstrap > 0)
   return *_with_error(c, result, at_least=0.0), *_fewer_than_features(c)
 
 
@@ -77,7 +72,7 @@ def _fd_inf(c: Comparison):
 
 
 def _relative_fd(c: Comparison):
-  halves = c.halves()
+  halves = c.halves
   random = np.random.default_rng(c.seed)
   (made,) = c.generated.draw(random, halves.generated.count)
   (value, error), (floor, floor_error) = (
@@ -185,17 +180,13 @@ def _clipped_coverage(c: Comparison):
   scores = clipped_coverage(c.neighbourhoods)
   covered, interval, *notes = _bootstrapped(c, scores)
   k = c.neighbourhoods.k
-
-  def calibrated(share):
-    return calibrated_coverage(share, *c.counts, k)
-
-  value = calibrated(covered)
-  if interval:
-    low, high = calibrated(interval.low), calibrated(interval.high)
-    step = calibrated(covered + interval.std_error) - value
-    step = max(step, value - calibrated(covered - interval.std_error))
-    interval = Interval(step, low, high)
-  return value, interval, *notes
+  if interval is None:
+    return calibrated_coverage(covered, *c.counts, k), None, *notes
+  error, low, high = interval
+  ends = covered, low, high, covered - error, covered + error
+  value, low, high, below, above = calibrated_coverage(ends, *c.counts, k)
+  error = max(above - value, value - below)
+  return value, Interval(error, low, high), *notes
 
 
 def _realism(c: Comparison):

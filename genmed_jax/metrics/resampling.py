@@ -7,6 +7,13 @@ import numpy as np
 _NORMAL_95 = 1.959963984540054
 
 
+class Estimate(NamedTuple):
+  """A value and its ``std_error``."""
+
+  value: float
+  std_error: float
+
+
 class Interval(NamedTuple):
   """A standard error and the ends of a 95 % interval."""
 

@@ -7,19 +7,13 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.mesh import as_rows, mesh_of, Rows, to_host
+from genmed_jax.mesh import as_rows, is_cpu, mesh_of, Rows, to_host
 from genmed_jax.metrics.folds import check_features
+from genmed_jax.metrics.resampling import Estimate
 
 PROJECTIONS = 1000
 _AT_ONCE = 100  # Projections held at a time.
 _INFLUENCES = 100  # Projections behind the error due to images.
-
-
-class Estimate(NamedTuple):
-  """A value and its ``std_error``."""
-
-  value: float
-  std_error: float
 
 
 class SlicedDistances(NamedTuple):
@@ -119,7 +113,7 @@ class _Side(NamedTuple):
   @classmethod
   def of(cls, x: Rows, directions: np.ndarray, places: bool) -> '_Side':
     projected = _project(x.values, directions)
-    if places or mesh_of(x.values).devices.flat[0].platform == 'cpu':
+    if places or is_cpu(mesh_of(x.values)):
       values = np.ascontiguousarray(to_host(projected)[:, to_host(x.mask)])
       if not places:
         values.sort(axis=1)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from genmed_jax.mesh import as_rows, Rows, to_host
+from genmed_jax.mesh import as_rows, host_rows, Rows
 from genmed_jax.metrics.folds import map_rows, TooFewImages
 from genmed_jax.metrics.moments import outer_products
 
@@ -63,9 +63,7 @@ def vendi_score(
     y = _checked(y, mask)
     count = int(y.mask.sum())
     if count < y.values.shape[1]:
-      unit = unit_rows(
-        to_host(y.values)[to_host(y.mask)].astype(np.float64), np
-      )
+      unit = unit_rows(host_rows(*y).astype(np.float64), np)
       gram = unit @ unit.T / count
     else:
       unit, gram = None, _gram(y) / count
@@ -79,8 +77,7 @@ def vendi_score(
       squares = count * np.maximum(eigenvalues, 0.0) * vectors**2
       influence = squares @ slopes
     else:
-      influence = to_host(map_rows(y, _project, (vectors, slopes)))
-      influence = influence[to_host(y.mask)]
+      influence = host_rows(map_rows(y, _project, (vectors, slopes)), y.mask)
     error = influence.std(axis=0, ddof=1) / np.sqrt(count)
     return Vendi(value, error)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.mesh import as_rows, Rows, take_rows, to_host
+from genmed_jax.mesh import as_rows, host_rows, Rows, take_rows, to_host
 from genmed_jax.metrics.folds import (
   check_features,
   fold_rows,
@@ -109,7 +109,7 @@ def _jackknife_variance(x: Rows, mean, difference, spread, gap) -> float:
   # A set without spread has no slope in it either.
   slope = gap / spread if spread > 0 else 0.0
   slopes = map_rows(x, _slope, (mean, difference, np.float64(slope)))
-  slopes = to_host(slopes)[to_host(x.mask)]
+  slopes = host_rows(slopes, x.mask)
   return np.var(slopes, ddof=1) / len(slopes)
 
 

@@ -40,7 +40,7 @@ def test_every_metric_has_value_interval_and_floor(comparison, name):
   score = metrics.score(name, compared)
   assert np.isfinite(score.value)
   assert score.interval.low <= score.value <= score.interval.high
-  assert np.isfinite(metrics.floor(name, compared.halves()))
+  assert np.isfinite(metrics.floor(name, compared.halves))
 
 
 @pytest.mark.parametrize('name', metrics.METRICS)
@@ -66,7 +66,8 @@ def test_train_is_what_authpct_is_about(comparison):
 
 def test_halves_are_disjoint_and_seeded(comparison):
   compared = comparison(n=61)
-  one, other = compared.halves(), compared.halves()
+  again = metrics.Comparison(compared.reference, compared.generated)
+  one, other = compared.halves, again.halves
   halves = one.reference.features.values
   np.testing.assert_array_equal(halves, other.reference.features.values)
   assert one.counts == (30, 30)
@@ -75,7 +76,7 @@ def test_halves_are_disjoint_and_seeded(comparison):
 
 
 def test_halves_are_no_larger_than_the_generated_set(comparison):
-  assert comparison(n=60, m=20).halves().counts == (20, 20)
+  assert comparison(n=60, m=20).halves.counts == (20, 20)
 
 
 def test_float64_features_keep_their_digits(random):
