@@ -169,10 +169,10 @@ class _RealSets:
   def _part(self, features: Features, group: str | None) -> FeatureSet:
     column = self._config.group_by
     # Training images may come without the column, and then serve whole.
-    if group is not None and column in features.labels:
-      items = np.flatnonzero(features.labels[column] == group)
-      features = features.take(items)
-    return FeatureSet(self._mesh, features)
+    if group is None or column not in features.labels:
+      return FeatureSet(self._mesh, features)
+    items = np.flatnonzero(features.labels[column] == group)
+    return FeatureSet(self._mesh, features, items)
 
 
 def _floors(space: FeatureSpace, halves: Comparison) -> dict:

@@ -20,10 +20,22 @@ class FeatureSet:
   Statistics of the set alone are computed when first asked for and kept.
   """
 
-  def __init__(self, mesh: jax.sharding.Mesh, features: Features):
-    """Holds this process's share of the set; nothing is computed yet."""
+  def __init__(
+    self,
+    mesh: jax.sharding.Mesh,
+    features: Features,
+    items: np.ndarray | None = None,
+  ):
+    """Points at this process's share of the set; nothing is computed yet.
+
+    Args:
+      mesh: The devices.
+      features: The share, or what it is a part of.
+      items: Which rows of ``features`` are the share, ascending; all if None.
+    """
     self.mesh = mesh
     self.features = features
+    self._items = np.arange(len(features.values)) if items is None else items
 
   @functools.cached_property
   def rows(self) -> Rows:
@@ -52,10 +64,9 @@ class FeatureSet:
 
   def pick(self, chosen: np.ndarray) -> 'FeatureSet':
     """The images at these places of the whole set, on all processes."""
-    start, _ = mesh_lib.global_rows(len(self.features.values))
-    mine = np.arange(start, start + len(self.features.values))
-    items = np.flatnonzero(np.isin(mine, chosen))
-    return FeatureSet(self.mesh, self.features.take(items))
+    start, _ = mesh_lib.global_rows(len(self._items))
+    mine = np.isin(np.arange(start, start + len(self._items)), chosen)
+    return FeatureSet(self.mesh, self.features, self._items[mine])
 
   def draw(self, random: np.random.Generator, *sizes: int):
     """Disjoint random parts of these sizes."""
@@ -68,8 +79,13 @@ class FeatureSet:
 
   def to_host(self) -> np.ndarray:
     """The features of all processes, ``[n, d]``, on every process."""
-    return mesh_lib.gather(self.mesh, self.features.values)
+    return mesh_lib.gather(self.mesh, self._mine(self.features.values))
 
   def _shard(self, values: np.ndarray) -> Rows:
     with jax.enable_x64(True):  # Or float64 features would be cut.
-      return mesh_lib.shard_rows(self.mesh, values)
+      return mesh_lib.shard_rows(self.mesh, self._mine(values))
+
+  def _mine(self, values: np.ndarray) -> np.ndarray:
+    """The share's rows; no copy where they are all of them."""
+    whole = len(self._items) == len(values)
+    return values if whole else values[self._items]
