@@ -37,7 +37,7 @@ _OUTPUT = flags.DEFINE_string('output', None, 'JSON lines are appended here.')
 
 def main(_):
   """Measures what the flags ask for."""
-  images = phantom.brain_slices(
+  images = phantom.draw(
     phantom.Settings(n=_IMAGES.value, size=_SIZE.value)
   ).images
   rate = measure.matmul_rate('float32')

@@ -1,6 +1,8 @@
 """A set of features over the mesh, and what is computed of it alone."""
 
+from collections.abc import Callable
 import functools
+import weakref
 
 import jax
 import numpy as np
@@ -36,11 +38,17 @@ class FeatureSet:
     self.mesh = mesh
     self.features = features
     self._items = np.arange(len(features.values)) if items is None else items
+    self._rows = lambda: None
 
-  @functools.cached_property
+  @property
   def rows(self) -> Rows:
-    """Features over the mesh, ``[n, d]``."""
-    return self._shard(self.features.values)
+    """Features over the mesh, ``[n, d]``; of a part only while in use."""
+    rows = self._rows()
+    if rows is None:
+      rows = self._shard(self.features.values)
+      whole = len(self._items) == len(self.features.values)
+      self._rows = (lambda: rows) if whole else _while_in_use(rows)
+    return rows
 
   @functools.cached_property
   def count(self) -> int:
@@ -89,3 +97,14 @@ class FeatureSet:
     """The share's rows; no copy where they are all of them."""
     whole = len(self._items) == len(values)
     return values if whole else values[self._items]
+
+
+def _while_in_use(rows: Rows) -> Callable[[], Rows | None]:
+  """Gives the rows back as long as somebody else holds on to them."""
+  parts = [weakref.ref(part) for part in rows]
+
+  def found() -> Rows | None:
+    there = Rows(*(part() for part in parts))
+    return None if there.values is None or there.mask is None else there
+
+  return found

@@ -6,7 +6,6 @@ vanishing variances, and lose what they say of anything else: held-out images
 become improbable where a generator memorises.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -173,9 +172,10 @@ def _fitted(train: Rows, centres: np.ndarray):
   """Centres, log variances and log weights of FLD's mixture."""
   count, width = int(train.mask.sum()), centres.shape[1]
   mean = np.asarray(_masked_sum(train)) / count
-  distances = squared_distances_to(train, np.vstack([centres, mean]))
-  distances, nearest = _shrunk(distances, train.mask)
-  start = np.log((mesh_lib.to_host(nearest)[:-1] + _FLD_FLOOR) / width)
+  scale = np.append(np.ones(len(centres)), _FLD_SHRINK)  # The mean's.
+  distances = squared_distances_to(train, np.vstack([centres, mean]), scale)
+  nearest = mesh_lib.to_host(_nearest(distances, train.mask))
+  start = np.log((nearest[:-1] + _FLD_FLOOR) / width)
   weights = np.full(len(centres), -np.log(len(centres)))
   fitted = fit_log_variances(
     distances,
@@ -193,11 +193,10 @@ def _masked_sum(x: Rows) -> jax.Array:
   return jnp.sum(jnp.where(x.mask[:, None], x.values, 0.0), axis=0)
 
 
-@functools.partial(jax.jit, donate_argnums=0)
-def _shrunk(distances, mask):
-  """Distances with the mean's drawn in, and the nearest image's to each."""
-  distances = distances.at[:, -1].multiply(_FLD_SHRINK)
-  return distances, jnp.where(mask[:, None], distances, jnp.inf).min(axis=0)
+@jax.jit
+def _nearest(distances, mask):
+  """The least distance to each centre."""
+  return jnp.where(mask[:, None], distances, jnp.inf).min(axis=0)
 
 
 def _checked(*sets: np.ndarray) -> list[np.ndarray]:
@@ -219,10 +218,23 @@ def _standardised(sets, over) -> list[np.ndarray]:
   """
   count = sum(map(len, over))
   mean = sum(each.sum(axis=0, dtype=np.float64) for each in over) / count
-  squares = sum(np.sum((each - mean) ** 2, axis=0) for each in over)
+  squares = sum(
+    np.sum((each[start : start + 1024] - mean) ** 2, axis=0)
+    for each in over
+    for start in range(0, len(each), 1024)
+  )
   deviation = np.sqrt(squares / (count - 1))
   deviation[deviation == 0] = 1.0
-  return [((each - mean) / deviation).astype(np.float32) for each in sets]
+  return [_in_units(each, mean, deviation) for each in sets]
+
+
+def _in_units(values, mean, deviation) -> np.ndarray:
+  """Float32, by blocks of rows: float64 is twice as large."""
+  result = np.empty(values.shape, np.float32)
+  for start in range(0, len(values), 1024):
+    rows = slice(start, start + 1024)
+    result[rows] = (values[rows] - mean) / deviation
+  return result
 
 
 def _error(values: np.ndarray) -> float:

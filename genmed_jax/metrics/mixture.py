@@ -44,7 +44,9 @@ class Fit(NamedTuple):
   tolerance: float
 
 
-def squared_distances_to(x: Rows, centres: np.ndarray) -> jax.Array:
+def squared_distances_to(
+  x: Rows, centres: np.ndarray, scale: np.ndarray | float = 1.0
+) -> jax.Array:
   """Squared distances ``[n, m]`` float32, laid out as ``x``.
 
   What float32 products cannot tell from zero is zero: a mixture fitted to its
@@ -53,9 +55,11 @@ def squared_distances_to(x: Rows, centres: np.ndarray) -> jax.Array:
   Args:
     x: Rows ``[n, d]`` float32, of about zero mean.
     centres: ``[m, d]``, float32.
+    scale: ``[m]``, what the distances to each are multiplied by.
   """
   mesh = mesh_lib.mesh_of(x.values)
-  return _distances(x.values, jnp.asarray(centres), mesh=mesh)
+  scale = np.broadcast_to(np.float32(scale), len(centres))
+  return _distances(x.values, jnp.asarray(centres), scale, mesh=mesh)
 
 
 def fit_log_variances(
@@ -101,13 +105,21 @@ def negative_log_likelihoods(
 
 
 @mesh_lib.product_jit(static_argnames=())
-def _distances(x, centres, *, mesh):
-  def per_device(x, centres):
-    return lax.map(
-      lambda row: _to_centres(row, centres), x, batch_size=_EVALUATED
-    )
+def _distances(x, centres, scale, *, mesh):
+  def per_device(x, centres, scale):
+    size = min(_EVALUATED, len(x))
 
-  return _over(mesh, per_device, 1)(x, centres)
+    # In place: lax.map would join its batches in a second array as large.
+    def one_tile(t, squared):
+      start = jnp.minimum(t * size, len(x) - size)
+      tile = lax.dynamic_slice_in_dim(x, start, size)
+      found = scale * jax.vmap(lambda row: _to_centres(row, centres))(tile)
+      return lax.dynamic_update_slice_in_dim(squared, found, start, 0)
+
+    nothing = jnp.zeros((len(x), len(centres)), x.dtype)
+    return lax.fori_loop(0, -(-len(x) // size), one_tile, nothing)
+
+  return _over(mesh, per_device, 2)(x, centres, scale)
 
 
 @mesh_lib.product_jit(static_argnames=())

@@ -57,7 +57,7 @@ def test_too_few_images_give_a_note(comparison):
 
 def test_train_is_what_authpct_is_about(comparison):
   compared = comparison()
-  copied = feature_set('train', compared.generated.features.values)
+  copied = feature_set('train', compared.generated.to_host())
   score = metrics.score('authpct', comparison(train=copied))
   note = 'the reference stands for the training images'
   assert note not in score.notes
@@ -68,10 +68,10 @@ def test_halves_are_disjoint_and_seeded(comparison):
   compared = comparison(n=61)
   again = metrics.Comparison(compared.reference, compared.generated)
   one, other = compared.halves, again.halves
-  halves = one.reference.features.values
-  np.testing.assert_array_equal(halves, other.reference.features.values)
+  halves = one.reference.to_host()
+  np.testing.assert_array_equal(halves, other.reference.to_host())
   assert one.counts == (30, 30)
-  rest = one.generated.features.values
+  rest = one.generated.to_host()
   assert not (halves[:, None] == rest).all(-1).any()
 
 
