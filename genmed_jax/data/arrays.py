@@ -8,6 +8,8 @@ from genmed_jax.data.source import file_stamp, Source, StoredFeatures
 from genmed_jax.errors import UsageError
 from genmed_jax.features import BESIDE
 
+# What is read of a .npz, beside columns of strings.
+_KNOWN = ('images', 'masks', 'features', *BESIDE)
 # Beyond this the cube of a product of features, as the KID takes it,
 # overflows.
 _LARGEST = 1e30
@@ -26,7 +28,10 @@ def open_arrays(name: str, path: Path) -> Source | StoredFeatures:
   except Exception as error:  # numpy raises of every kind on broken files.
     raise UsageError(f'{path}: cannot be read as numpy arrays') from error
   if 'images' in arrays:
-    return stack(name, _images(path, arrays['images']), file_stamp(path), {})
+    images = _images(path, arrays['images'])
+    masks = _masks(path, arrays['masks'], images) if 'masks' in arrays else None
+    labels = _labels(arrays, len(images))
+    return stack(name, images, file_stamp(path), labels, masks)
   features = _matrix(path, 'features', arrays['features'])
   beside = {
     tap: _matrix(path, tap, arrays[tap]) for tap in BESIDE if tap in arrays
@@ -38,13 +43,18 @@ def open_arrays(name: str, path: Path) -> Source | StoredFeatures:
       )
   numbers = np.arange(len(features))
   ids = [str(number) for number in numbers]
-  return StoredFeatures(name, ids, numbers, {}, features, beside)
+  labels = _labels(arrays, len(features))
+  return StoredFeatures(name, ids, numbers, labels, features, beside)
 
 
 def stack(
-  name: str, images: np.ndarray, stamp: str, labels: dict[str, np.ndarray]
+  name: str,
+  images: np.ndarray,
+  stamp: str,
+  labels: dict[str, np.ndarray],
+  masks: np.ndarray | None = None,
 ) -> Source:
-  """A source of the images ``[n, h, w, ...]`` of one array."""
+  """A source of one array of images ``[n, h, w, ...]``, and one of masks."""
   numbers = np.arange(len(images))
   return Source(
     name,
@@ -53,6 +63,7 @@ def stack(
     [f'{stamp} {number}' for number in numbers],
     labels,
     lambda i: images[i].reshape(*images.shape[1:3], -1),
+    None if masks is None else lambda i: masks[i] > 0,
   )
 
 
@@ -62,14 +73,40 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     array = np.lib.format.open_memmap(path, mode='r')
     return {'features' if array.ndim == 2 else 'images': array}
   with np.load(path, allow_pickle=False) as archive:
-    known = 'images', 'features', *BESIDE
-    keys = [key for key in known if key in archive.files]
-    if not {'images', 'features'} & set(keys):
+    if not {'images', 'features'} & set(archive.files):
       raise UsageError(
         f'{path}: needs the key images or features; it has '
         f'{", ".join(archive.files) or "none"}'
       )
-    return {key: archive[key] for key in keys}
+    return {key: archive[key] for key in archive.files if _reads(archive, key)}
+
+
+def _reads(archive, key: str) -> bool:
+  """Whether an array is known by name, or a column of strings."""
+  if key in _KNOWN:
+    return True
+  with archive.zip.open(f'{key}.npy') as file:
+    np.lib.format.read_magic(file)
+    _, _, dtype = np.lib.format.read_array_header_1_0(file)
+  return dtype.kind == 'U'
+
+
+def _labels(arrays: dict[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
+  """Arrays of n strings, each a column."""
+  return {
+    key: values
+    for key, values in arrays.items()
+    if values.dtype.kind == 'U' and values.shape == (n,)
+  }
+
+
+def _masks(path: Path, masks: np.ndarray, images: np.ndarray) -> np.ndarray:
+  if masks.shape != images.shape[:3] or masks.dtype.kind not in 'bui':
+    raise UsageError(
+      f'{path}: masks must be integers {list(images.shape[:3])}, as the images '
+      f'are; these are {list(masks.shape)} of {masks.dtype}'
+    )
+  return masks
 
 
 def _images(path: Path, images: np.ndarray) -> np.ndarray:

@@ -20,6 +20,8 @@ class Source:
     labels: Column to ``[n]`` strings.
     read: Item number to ``[h, w, c]`` pixels; may raise anything on a broken
       file.
+    read_mask: Item number to ``[h, w]`` bool, where the region of interest
+      is, if that is known.
   """
 
   name: str
@@ -28,6 +30,7 @@ class Source:
   stamps: Sequence[str]
   labels: dict[str, np.ndarray]
   read: Callable[[int], np.ndarray]
+  read_mask: Callable[[int], np.ndarray] | None = None
 
   def __len__(self) -> int:
     """How many images there are."""
@@ -49,6 +52,7 @@ class Source:
       [self.stamps[i] for i in items],
       {column: values[items] for column, values in self.labels.items()},
       lambda i: self.read(int(items[i])),
+      self.read_mask and (lambda i: self.read_mask(int(items[i]))),
     )
 
 

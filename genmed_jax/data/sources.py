@@ -89,14 +89,26 @@ def _folder(name: str, root: Path) -> Source:
     raise UsageError(
       f'{root}: no images below it ({" ".join(SUFFIXES)} are read)'
     )
-  ids.sort()
+  masks = _masks_beside(ids)
+  ids = sorted(set(ids) - set(masks.values()))
   parents = [PurePosixPath(i).parts[:-1] for i in ids]
   labels = np.array([parts[0] if parts else '' for parts in parents])
   classes = {'class': labels} if any(labels) else {}
-  return _files(name, root, ids, classes)
+  masks = [masks.get(item, '') for item in ids]
+  return _files(name, root, ids, classes, masks if any(masks) else None)
 
 
-def _files(name, root, ids, labels) -> Source:
+def _masks_beside(ids: list[str]) -> dict[str, str]:
+  """Image to its mask, where ``NAME_mask.EXT`` lies beside ``NAME.EXT``."""
+  by_stem = {str(PurePosixPath(item).with_suffix('')): item for item in ids}
+  return {
+    item: by_stem[f'{stem}_mask']
+    for stem, item in by_stem.items()
+    if f'{stem}_mask' in by_stem
+  }
+
+
+def _files(name, root, ids, labels, masks=None) -> Source:
   """A source of files under ``root``; every one must be there."""
   stamps = []
   for item in ids:
@@ -106,7 +118,15 @@ def _files(name, root, ids, labels) -> Source:
     stamps.append(f'{item} {file_stamp(path)}')
   numbers = np.arange(len(ids))
   read = lambda i: read_image(root / ids[i])  # noqa: E731
-  return Source(name, ids, numbers, stamps, labels, read)
+  read_mask = masks and (lambda i: _read_mask(root, ids[i], masks[i]))
+  return Source(name, ids, numbers, stamps, labels, read, read_mask)
+
+
+def _read_mask(root: Path, item: str, mask: str) -> np.ndarray:
+  """What is not black in the mask; nothing where there is no mask."""
+  if not mask:
+    return np.zeros(read_image(root / item).shape[:2], bool)
+  return (read_image(root / mask) > 0).any(axis=2)
 
 
 def _manifest(
@@ -130,7 +150,8 @@ def _manifest(
     )
   folder = Path(root).expanduser() if root else path.parent
   ids = [row[column] for row in rows]
-  for item in ids:
+  masks = [row['mask'] for row in rows] if 'mask' in columns else None
+  for item in ids + (masks or []):
     # As written: links inside the root may lead where they like.
     inside = os.path.normpath(item)
     if os.path.isabs(item) or inside.split(os.sep)[0] == os.pardir:
@@ -138,12 +159,12 @@ def _manifest(
   labels = {
     c: np.array([row[c] for row in rows]) for c in columns if c != column
   }
-  return _files(name, folder, ids, labels)
+  return _files(name, folder, ids, labels, masks)
 
 
 def _phantom(name: str, text: str) -> Source:
   settings = phantom.parse(text)
-  slices = phantom.brain_slices(settings)
-  tumour = slices.mask.any(axis=(1, 2))
-  labels = {'class': np.where(tumour, 'tumour', 'healthy')}
-  return arrays.stack(name, slices.images, phantom.stamp(settings), labels)
+  drawn = phantom.draw(settings)
+  labels = {'class': drawn.kind, 'scanner': drawn.scanner}
+  stamp = phantom.stamp(settings)
+  return arrays.stack(name, drawn.images, stamp, labels, drawn.mask)
