@@ -1,6 +1,7 @@
 """How every entry point starts and how it ends when something is wrong."""
 
 from collections.abc import Callable
+import dataclasses
 import os
 from pathlib import Path
 import platform
@@ -71,6 +72,21 @@ def cache_dir() -> Path:
   """The folder ``--cache_dir`` names or stands for."""
   home = os.environ.get('GENMED_JAX_HOME')
   return Path(_CACHE_DIR.value or home or Path.home() / '.cache' / 'genmed_jax')
+
+
+def config(kind: type):
+  """A config whose fields are flags of the same names, as they are set."""
+  values = {
+    field.name: flags.FLAGS[field.name].value
+    for field in dataclasses.fields(kind)
+  }
+  values['cache_dir'] = str(cache_dir())
+  return kind(
+    **{
+      name: tuple(value) if isinstance(value, list) else value
+      for name, value in values.items()
+    }
+  )
 
 
 def _parse(argv: list[str]) -> list[str]:

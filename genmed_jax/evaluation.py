@@ -63,18 +63,6 @@ class Config:
   on_error: str = 'fail'
   write_ids: bool = False
 
-  def flags(self) -> str:
-    """A flag file that repeats the run."""
-    lines = []
-    for name, value in dataclasses.asdict(self).items():
-      if name == 'generated':
-        lines += [f'--generated={source}' for source in value]
-      elif name == 'features':
-        lines.append(f'--features={",".join(value)}')
-      elif value is not None:
-        lines.append(f'--{name}={value}')
-    return '\n'.join(lines) + '\n'
-
 
 def evaluate(config: Config) -> list[Row]:
   """Scores every generated set and writes the results.
@@ -132,7 +120,7 @@ def evaluate(config: Config) -> list[Row]:
       for name, lines in samples.items()
       if lines
     }
-    files['run.flags'] = config.flags()
+    files['run.flags'] = results.flag_file(config, repeated=('generated',))
     files['results.json'] = results.results_json(rows, provenance)
     files['results.csv'] = results.results_csv(rows)
     results.write(output_dir, files)

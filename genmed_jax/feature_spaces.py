@@ -14,6 +14,7 @@ from genmed_jax.data.source import Source, StoredFeatures
 from genmed_jax.data.sources import open_source
 from genmed_jax.errors import UsageError
 from genmed_jax.features import Features
+from genmed_jax.networks import FeatureNetwork
 from genmed_jax.stream import Extractor
 
 # What the features are called when the sources bring their own.
@@ -167,15 +168,25 @@ def feature_spaces(config, sets: Sets) -> Iterator[FeatureSpace]:
     UsageError: if a metric is not defined on the features of a network.
     FileNotFoundError: if weights are missing.
   """
-  names = metrics.select(config.metrics)
   if isinstance(sets.reference, StoredFeatures):
     beside = set.intersection(*(set(s.beside) for s in sets.generated))
     beside -= {'spatial'} - set(sets.reference.beside)
-    chosen = _defined_on(GIVEN, names, config, beside, official=False)
+    chosen = _defined_on(GIVEN, config, beside, official=False)
     return iter([_space(GIVEN, chosen, {}, sets, _stored)])
+  return _extracted(config, sets, load_networks(config))
+
+
+def load_networks(config) -> list[tuple[FeatureNetwork, list]]:
+  """The networks of a run, each with ``FeatureSpace.metrics`` of its own.
+
+  Raises:
+    UsageError: if a metric is not defined on the features of a network.
+    FileNotFoundError: if weights are missing.
+  """
   loaded = []
   beside = set()
   if config.metrics != 'all':
+    names = metrics.select(config.metrics)
     beside = {metrics.METRICS[name].reads for name in names if name != 'fid'}
   for name in config.features:
     network = networks.load(
@@ -186,27 +197,30 @@ def feature_spaces(config, sets: Sets) -> Iterator[FeatureSpace]:
       dtype=config.dtype,
     )
     official = network.official and config.intensity == 'dtype'
-    loaded.append(
-      (network, _defined_on(name, names, config, network.taps, official))
-    )
-  return _extracted(config, sets, loaded)
+    chosen = _defined_on(name, config, network.taps, official)
+    loaded.append((network, chosen))
+  return loaded
+
+
+def extractor(config, network: FeatureNetwork, **options) -> Extractor:
+  """What runs images through a network as ``config`` says."""
+  given = {
+    'cache_dir': Path(config.cache_dir),
+    'intensity': config.intensity,
+    'batch_size': config.batch_size,
+    'on_error': config.on_error,
+  }
+  return Extractor(network, **(given | options))
 
 
 def _extracted(config, sets: Sets, loaded) -> Iterator[FeatureSpace]:
   for network, chosen in loaded:
-    extract = Extractor(
-      network,
-      cache_dir=Path(config.cache_dir),
-      intensity=config.intensity,
-      batch_size=config.batch_size,
-      on_error=config.on_error,
-    )
     yield _space(
       network.name,
       chosen,
       network.provenance,
       sets,
-      processes.together()(extract),
+      processes.together()(extractor(config, network)),
     )
 
 
@@ -236,7 +250,7 @@ def _stored(source: StoredFeatures) -> Features:
 
 
 def _defined_on(
-  features: str, names: list[str], config, beside, official: bool
+  features: str, config, beside, official: bool
 ) -> list[tuple[str, str]]:
   """The metrics to compute on these features, under their names here.
 
@@ -244,7 +258,7 @@ def _defined_on(
   else.
   """
   chosen = []
-  for name in names:
+  for name in metrics.select(config.metrics):
     if name == 'fid' and not official:
       raise UsageError(
         'fid is defined on inception_v3 with its published weights, not on '

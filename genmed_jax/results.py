@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 import csv
+import dataclasses
 import importlib.metadata
 import io
 import json
@@ -58,18 +59,23 @@ def write(output_dir: Path, files: dict[str, str]) -> None:
   are.
   """
   for name, text in files.items():
-    scratch = output_dir / f'.{name}.{os.getpid()}'
-    try:
-      scratch.write_text(
-        text, encoding='utf-8', errors='surrogateescape', newline=''
-      )
-      os.replace(scratch, output_dir / name)
-    except BaseException:
-      scratch.unlink(missing_ok=True)
-      raise
+    write_file(output_dir / name, text)
   for path in output_dir.glob('samples_*.csv'):
     if path.name not in files:
       path.unlink()
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+  """Writes a file that is there whole or not at all."""
+  if isinstance(content, str):
+    content = content.encode('utf-8', errors='surrogateescape')
+  scratch = path.with_name(f'.{path.name}.{os.getpid()}')
+  try:
+    scratch.write_bytes(content)
+    os.replace(scratch, path)
+  except BaseException:
+    scratch.unlink(missing_ok=True)
+    raise
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
@@ -95,6 +101,24 @@ def results_json(rows: list[Row], provenance: dict) -> str:
     'results': [row._asdict() for row in rows],
   }
   return json.dumps(report, indent=2, allow_nan=False) + '\n'
+
+
+def flag_file(config, *, repeated: tuple[str, ...] = ()) -> str:
+  """A flag file that repeats a run.
+
+  Args:
+    config: A dataclass of flags.
+    repeated: Those that are given once per value.
+  """
+  lines = []
+  for name, value in dataclasses.asdict(config).items():
+    if name in repeated:
+      lines += [f'--{name}={each}' for each in value]
+    elif isinstance(value, tuple):
+      lines.append(f'--{name}={",".join(value)}')
+    elif value is not None:
+      lines.append(f'--{name}={value}')
+  return '\n'.join(lines) + '\n'
 
 
 def environment() -> dict:

@@ -148,6 +148,7 @@ class Extractor:
         total=len(rows),
         initial=done,
         unit='image',
+        leave=None,  # Not under the bar of a study.
         disable=jax.process_index() != 0,
       ) as progress,
     ):

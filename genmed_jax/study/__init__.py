@@ -1,0 +1,1 @@
+"""Sensitivity studies: what metrics see of controlled damage to real images."""

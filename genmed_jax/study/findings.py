@@ -1,0 +1,132 @@
+"""What the literature says metrics do, held against a study's own effects."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from genmed_jax.study.verdicts import CLEAR, Effect, RESPONDS, SATURATES
+
+_DISTANCES = ('fd', 'fid', 'kid')
+_MANIFOLDS = ('precision', 'recall', 'density', 'coverage')
+_COUNTS = ('vendi', 'vendi_0.5', 'vendi_inf', 'rke')
+_LOCAL = ('boundary_blur', 'radial_gradient')
+
+
+class Finding(NamedTuple):
+  """A published finding and how it shows in effects.
+
+  Attributes:
+    text: What is claimed.
+    families: Perturbations it is about.
+    metrics: Metrics it is about, of those that were scored.
+    holds: Whether an effect is as claimed.
+    enough: ``all`` or ``any`` of them.
+  """
+
+  text: str
+  families: tuple[str, ...]
+  metrics: tuple[str, ...]
+  holds: Callable[[Effect], bool]
+  enough: Callable[[list[bool]], bool] = all
+
+
+def _rises(effect: Effect) -> bool:
+  return effect.verdict in (RESPONDS, SATURATES)
+
+
+def _saturates(effect: Effect) -> bool:
+  return effect.verdict == SATURATES
+
+
+def _lowered(effect: Effect) -> bool:
+  return effect.percent_changes[-1] < 0
+
+
+def _barely_moves(effect: Effect) -> bool:
+  return max(map(abs, effect.z_scores)) < CLEAR
+
+
+FINDINGS = (
+  Finding(
+    'Fréchet and kernel distances rise with Gaussian and Rician noise.',
+    ('gaussian', 'rician'),
+    _DISTANCES,
+    _rises,
+  ),
+  Finding(
+    'Precision, recall, density and coverage saturate under noise.',
+    ('gaussian', 'rician'),
+    _MANIFOLDS,
+    _saturates,
+  ),
+  Finding(
+    'Copies of training images lower Fréchet and kernel distances: the set '
+    'looks better.',
+    ('external_duplication',),
+    _DISTANCES,
+    _lowered,
+  ),
+  Finding(
+    'AuthPct falls and the memorisation index rises with copies of training '
+    'images.',
+    ('external_duplication',),
+    ('authpct', 'memorised'),
+    _rises,
+  ),
+  Finding(
+    'Copies within the set move almost nothing but effective counts.',
+    ('internal_duplication',),
+    ('fd', 'fid', 'kid', 'mmd_rbf', 'asw', 'sw2', *_MANIFOLDS, 'authpct'),
+    _barely_moves,
+  ),
+  Finding(
+    'Copies within the set lower an effective count.',
+    ('internal_duplication',),
+    _COUNTS,
+    _rises,
+    any,
+  ),
+  Finding(
+    'The loss of the rarest class lowers recall or coverage.',
+    ('mode_collapse',),
+    ('recall', 'coverage'),
+    _rises,
+    any,
+  ),
+  Finding(
+    'Whole-image metrics barely move when only a region is damaged.',
+    _LOCAL,
+    (*_DISTANCES, 'mmd_rbf', 'asw', 'sw2', *_MANIFOLDS),
+    _barely_moves,
+  ),
+  Finding(
+    'Metrics of the region respond where those of the whole image do not.',
+    _LOCAL,
+    ('roi_fd', 'roi_kid', 'roi_sharpness', 'roi_texture'),
+    _rises,
+  ),
+)
+
+
+class Outcome(NamedTuple):
+  """A finding here: the effects it is about, and those that disagree."""
+
+  finding: Finding
+  holds: bool
+  effects: list[Effect]
+  against: list[Effect]
+
+
+def outcomes(effects: list[Effect]) -> list[Outcome]:
+  """Every finding that the study has effects for."""
+  found = []
+  for finding in FINDINGS:
+    about = [
+      effect
+      for effect in effects
+      if effect.family in finding.families and effect.metric in finding.metrics
+    ]
+    if about:
+      against = [effect for effect in about if not finding.holds(effect)]
+      holds = finding.enough([finding.holds(effect) for effect in about])
+      found.append(Outcome(finding, holds, about, against))
+  return found

@@ -1,0 +1,172 @@
+"""The files of a study: tables, figures, and a page in words."""
+
+from collections.abc import Iterator
+import json
+import re
+
+from genmed_jax import results
+from genmed_jax.study import figures
+from genmed_jax.study.findings import Outcome, outcomes
+from genmed_jax.study.verdicts import (
+  CLEAR,
+  Effect,
+  NOTHING,
+  RESPONDS,
+  Row,
+  SATURATES,
+  WRONG,
+)
+
+_MARKS = {
+  RESPONDS: 'yes',
+  SATURATES: 'to a point',
+  WRONG: 'WRONG',
+  NOTHING: '-',
+}
+_VERDICT_COLUMNS = (
+  'family',
+  'features',
+  'metric',
+  'direction',
+  'slope',
+  'slope_std_error',
+  'strongest_z',
+  'verdict',
+)
+
+
+def files(
+  name: str, rows: list[Row], effects: list[Effect], provenance: dict
+) -> dict[str, str | bytes]:
+  """Name to content of every file, the page last."""
+  verdicts = [
+    (
+      *each[:4],
+      each.slope,
+      each.slope_std_error,
+      max(each.z_scores, key=abs),
+      each.verdict,
+    )
+    for each in effects
+  ]
+  report = {
+    'provenance': provenance,
+    'effects': [each._asdict() for each in effects],
+  }
+  made = {
+    'sensitivity.csv': results.csv_text(Row._fields, rows),
+    'verdicts.csv': results.csv_text(_VERDICT_COLUMNS, verdicts),
+    'sensitivity.json': json.dumps(_plain(report), indent=2) + '\n',
+  }
+  pictures = {}
+  for features in dict.fromkeys(each.features for each in effects):
+    of_network = [each for each in effects if each.features == features]
+    safe = re.sub(r'[^\w.-]+', '_', features)
+    pictures[f'heatmap_{safe}.png'] = figures.heat_map(of_network)
+    for family in dict.fromkeys(each.family for each in of_network):
+      of_family = [each for each in of_network if each.family == family]
+      pictures[f'{family}_{safe}.png'] = figures.responses(of_family)
+  text = '\n'.join(_page(name, effects, provenance, list(pictures)))
+  return made | pictures | {'sensitivity.md': text + '\n'}
+
+
+def _plain(value):
+  """NaN has no JSON: undefined is null."""
+  if isinstance(value, dict):
+    return {key: _plain(each) for key, each in value.items()}
+  if isinstance(value, list | tuple):
+    return [_plain(each) for each in value]
+  return None if isinstance(value, float) and value != value else value
+
+
+def _page(name, effects, provenance, pictures) -> Iterator[str]:
+  flags, images = provenance['flags'], provenance['images']
+  yield '# What the metrics see'
+  yield ''
+  yield (
+    f'Real images of {name}: {provenance["subjects"]} subjects, '
+    f'{images["base"]} images in each set, {flags["seeds"]} seeds.'
+  )
+  if flags['reference'].startswith('phantom:'):
+    yield (
+      'These are phantom numbers: they show how metrics behave, and nothing '
+      'about patients.'
+    )
+  for features in dict.fromkeys(each.features for each in effects):
+    of_network = [each for each in effects if each.features == features]
+    yield from ('', f'## {features}', '')
+    yield from verdict_lines(of_network)
+    yield from ('', '### Family by family', '')
+    yield from _in_words(of_network)
+    yield from ('', '### Published findings on these images', '')
+    for outcome in outcomes(of_network):
+      yield from _outcome(outcome)
+  yield from ('', '## Figures', '')
+  yield (
+    'Colour and sign in the heat-map: red, the metric says that the images '
+    'got worse; blue, that they got better. Numbers are percent of the '
+    'baseline.'
+  )
+  yield from ('', *(f'![{each}]({each})' for each in pictures), '')
+  yield '## Time'
+  yield ''
+  spent = provenance['seconds'].items()
+  yield ', '.join(f'{what} {seconds:.0f} s' for what, seconds in spent) + '.'
+  yield 'Perturbation runs beside extraction; what was cached takes none.'
+
+
+def verdict_lines(effects: list[Effect]) -> Iterator[str]:
+  """A line per metric, a column per family."""
+  families = list(dict.fromkeys(each.family for each in effects))
+  verdict = {(each.metric, each.family): each.verdict for each in effects}
+  yield (
+    f'Does the metric say that images got worse, by more than {CLEAR:g} '
+    'standard errors of what it says of untouched ones? *yes*; *to a point*, '
+    'where the last step changes it no more; *WRONG*, it says that they got '
+    'better; -, it says nothing.'
+  )
+  yield ''
+  yield '| metric | ' + ' | '.join(families) + ' |'
+  yield '|---' * (1 + len(families)) + '|'
+  for metric in dict.fromkeys(each.metric for each in effects):
+    marks = [
+      _MARKS.get(verdict.get((metric, family)), '') for family in families
+    ]
+    yield f'| `{metric}` | ' + ' | '.join(marks) + ' |'
+
+
+def _in_words(effects: list[Effect]) -> Iterator[str]:
+  said = {
+    RESPONDS: 'see it',
+    SATURATES: 'see it to a point',
+    WRONG: 'take it for an improvement',
+    NOTHING: 'see nothing',
+  }
+  for family in dict.fromkeys(each.family for each in effects):
+    parts = []
+    for verdict, words in said.items():
+      named = [
+        f'`{each.metric}`'
+        for each in effects
+        if (each.family, each.verdict) == (family, verdict)
+      ]
+      if named:
+        parts.append(f'{" ".join(named)} {words}')
+    yield f'* **{family}**: {"; ".join(parts)}.'
+
+
+def _outcome(outcome: Outcome) -> Iterator[str]:
+  held = len(outcome.effects) - len(outcome.against)
+  verdict = 'holds' if outcome.holds else 'does not hold'
+  yield (
+    f'* {outcome.finding.text} **It {verdict} here** '
+    f'({held} of {len(outcome.effects)}).'
+  )
+  for each in outcome.effects:
+    sign = 'against' if each in outcome.against else 'for'
+    yield (
+      f'  * {sign}: `{each.metric}` under {each.family}, '
+      f'{each.baseline:.4g} to {each.values[-1]:.4g} '
+      f'({each.percent_changes[-1]:+.0f} %, z {each.z_scores[-1]:+.1f}), '
+      f'{each.verdict}'
+    )

@@ -1,0 +1,144 @@
+"""Perturbed sets as sources of images, drawn block by block on the device."""
+
+import collections
+from collections.abc import Callable
+import threading
+
+import jax
+import numpy as np
+
+from genmed_jax import perturb
+from genmed_jax.data import decode
+from genmed_jax.data.source import Source
+from genmed_jax.study.clock import Clock
+from genmed_jax.study.design import Condition, Config, Roles
+
+# To be raised when an operator comes to give other images.
+_VERSION = 'perturbed-1'
+_BLOCK = 32
+_KEPT = 3  # Blocks, while the threads of a loader read on.
+
+
+def changes_images(condition: Condition) -> bool:
+  """Whether a condition alters images, rather than which are in the set."""
+  return perturb.FAMILIES[condition.family].reads in ('image', 'mask')
+
+
+def composed(
+  source: Source, config: Config, condition: Condition, roles: Roles, seed: int
+) -> np.ndarray:
+  """The items of a set under a condition that composes it of real images.
+
+  Raises:
+    UsageError: if there are too few of a class or a scanner.
+  """
+  family, level = condition
+  operator, _, reads = perturb.FAMILIES[family]
+  key = _family_key(family, seed)
+  if reads == 'train':
+    return operator(key, roles.base, roles.train, level=level)
+  if reads == 'set':
+    return operator(key, roles.base, level=level)
+  columns = {'class': config.class_column, 'scanner': config.scanner_column}
+  labels = source.labels[columns[reads]][roles.pool]
+  return operator(key, roles.pool, labels, len(roles.base), level=level)
+
+
+def perturbed(
+  source: Source,
+  items: np.ndarray,
+  condition: Condition,
+  seed: int,
+  clock: Clock,
+) -> Source:
+  """The images ``items`` of a greyscale source under a perturbation.
+
+  What is drawn for an image depends on the seed, the family and the image's
+  place in the source alone: the levels of a family scale the same noise.
+
+  Args:
+    source: From :func:`greyscale`.
+    items: ``[n]``.
+    condition: One that changes images.
+    seed: Of the draw.
+    clock: Counts the time, which runs beside that of the network.
+  """
+  name, level = condition
+  family = perturb.FAMILIES[name]
+  base = source.take(items)
+  keys = perturb.image_keys(_family_key(name, seed), items.astype(np.uint32))
+
+  def compute(rows: np.ndarray) -> np.ndarray:
+    # The last block is filled up, so that one program serves all.
+    full = np.resize(rows, _BLOCK)
+    inputs = [np.stack([base.read(i)[:, :, 0] for i in full])]
+    if family.reads == 'mask':
+      inputs.append(np.stack([base.read_mask(i) for i in full]))
+    with clock.on('perturbation'):
+      changed = family.operator(keys[full], *inputs, level=np.float32(level))
+      return np.asarray(changed)[: len(rows)]
+
+  blocks = _Blocks(len(items), compute)
+  return Source(
+    f'{name} {level:g}',
+    base.ids,
+    base.numbers,
+    [f'{stamp} {_VERSION} {name} {level} {seed}' for stamp in base.stamps],
+    base.labels,
+    lambda i: blocks.row(i)[:, :, None],
+    base.read_mask,
+  )
+
+
+def _family_key(family: str, seed: int) -> jax.Array:
+  """The key of a family's draws."""
+  number = list(perturb.FAMILIES).index(family)
+  return jax.random.fold_in(jax.random.key(seed), number)
+
+
+def greyscale(source: Source, config: Config) -> Source:
+  """The source as ``[h, w, 1]`` float32 images in [0, 1].
+
+  Its ``read`` raises ValueError for images in colour.
+  """
+  to_unit = decode.parse_intensity(config.intensity)
+
+  def read(i: int) -> np.ndarray:
+    image = to_unit(source.read(i))
+    if (image != image[:, :, :1]).any():
+      raise ValueError('it is in colour, and perturbations are of greyscale')
+    image = image[:, :, :1]
+    if image.dtype == np.float32:
+      return image
+    return image / np.float32(np.iinfo(image.dtype).max)
+
+  stamps = [f'{stamp} {config.intensity}' for stamp in source.stamps]
+  return Source(
+    source.name,
+    source.ids,
+    source.numbers,
+    stamps,
+    source.labels,
+    read,
+    source.read_mask,
+  )
+
+
+class _Blocks:
+  """Rows that are computed many at a time, when the first is asked for."""
+
+  def __init__(self, count: int, compute: Callable[[np.ndarray], np.ndarray]):
+    self._count = count
+    self._compute = compute
+    self._kept = collections.OrderedDict()
+    self._lock = threading.Lock()
+
+  def row(self, i: int) -> np.ndarray:
+    start = i // _BLOCK * _BLOCK
+    with self._lock:
+      if start not in self._kept:
+        rows = np.arange(start, min(start + _BLOCK, self._count))
+        self._kept[start] = self._compute(rows)
+        if len(self._kept) > _KEPT:
+          self._kept.popitem(last=False)
+      return self._kept[start][i - start]

@@ -1,0 +1,293 @@
+"""A study from its source to its files."""
+
+import dataclasses
+from pathlib import Path
+
+from absl import logging
+import jax
+import numpy as np
+from PIL import Image
+import tqdm
+
+from genmed_jax import metrics, results
+from genmed_jax.data.source import Source
+from genmed_jax.data.sources import open_source
+from genmed_jax.errors import UsageError
+from genmed_jax.feature_spaces import check, load_networks
+from genmed_jax.metrics import Score
+from genmed_jax.study import page
+from genmed_jax.study.clock import Clock
+from genmed_jax.study.design import (
+  Condition,
+  conditions,
+  Config,
+  Roles,
+  split,
+  subjects,
+)
+from genmed_jax.study.perturbed import (
+  changes_images,
+  composed,
+  greyscale,
+  perturbed,
+)
+from genmed_jax.study.scoring import direction, REGION_METRICS, Scorer
+from genmed_jax.study.verdicts import (
+  Effect,
+  effect,
+  percent,
+  Row,
+  severity,
+  z_scores,
+)
+
+# Fewer regions in a set make no distribution.
+_FEWEST_REGIONS = 10
+
+Scores = dict[tuple[Condition | None, int], dict[str, Score]]
+
+
+def study(config: Config) -> list[Effect]:
+  """Scores every condition with every metric and writes what was found.
+
+  Everything the user gave is checked before the first image is read.
+
+  Args:
+    config: What to do.
+
+  Returns:
+    An effect per network, family and metric, on every process; process 0
+    writes.
+
+  Raises:
+    UsageError: if something in ``config`` cannot be used.
+    OSError: if something cannot be read or written.
+    DecodeError: if an image cannot be used.
+  """
+  if config.bootstrap < 2:
+    raise UsageError(
+      f'--bootstrap={config.bootstrap}: verdicts need standard errors, so two '
+      'replicates or more'
+    )
+  flag_file = results.flag_file(config, repeated=('levels',))
+  whole, region_metrics = _split_metrics(config.metrics)
+  config = dataclasses.replace(config, metrics=whole)
+  check(config)
+  source = _opened(config)
+  chosen = conditions(source, config)
+  whose = subjects(source, config)
+  seeds = range(config.seed, config.seed + config.seeds)
+  roles = {seed: split(whose, config.images, seed) for seed in seeds}
+  loaded = load_networks(config)
+  output_dir = Path(config.output_dir)
+  results.check_writable(output_dir)
+
+  clock = Clock()
+  region_metrics, with_region = _regions(source, roles, region_metrics)
+  for condition in chosen:  # What cannot be drawn is to fail now.
+    if not changes_images(condition):
+      for seed, parts in roles.items():
+        composed(source, config, condition, parts, seed)
+  rows, effects = [], []
+  for network, defined in loaded:
+    scorer = Scorer(
+      config,
+      source,
+      with_region,
+      network,
+      defined,
+      region_metrics,
+      roles,
+      clock,
+    )
+    scores = _score_all(scorer, chosen, seeds)
+    found = _effects(scorer, scores, chosen, seeds)
+    effects += found
+    rows += _rows(scorer, scores, chosen, seeds, found)
+  if jax.process_index() == 0:
+    provenance = results.environment() | {
+      'flags': dataclasses.asdict(config),
+      'features': {network.name: network.provenance for network, _ in loaded},
+      'subjects': len(np.unique(whose)),
+      'images': {
+        role: len(items) for role, items in roles[config.seed]._asdict().items()
+      },
+      'seconds': dict(clock.seconds),
+    }
+    files = page.files(source.name, rows, effects, provenance)
+    files['run.flags'] = flag_file
+    results.write(output_dir, files)
+    if config.write_images:
+      folder = output_dir / 'images'
+      _write_images(folder, source, config, roles, chosen, clock)
+  return effects
+
+
+def _opened(config: Config) -> Source:
+  source = open_source(
+    config.reference,
+    root=config.reference_root,
+    image_column=config.image_column,
+    limit=config.limit,
+    seed=config.seed,
+  )
+  if not isinstance(source, Source):
+    raise UsageError(
+      f'{config.reference} holds features: a study perturbs images'
+    )
+  return greyscale(source, config)
+
+
+def _split_metrics(text: str) -> tuple[str, tuple[str, ...] | None]:
+  """Metrics of whole images, and of regions; None for all that there are."""
+  if text == 'all':
+    return text, None
+  names = [name.strip() for name in text.split(',')]
+  whole = [name for name in names if not name.startswith('roi_')]
+  regions = [name for name in names if name.startswith('roi_')]
+  for name in regions:
+    if name not in REGION_METRICS:
+      raise UsageError(
+        f'unknown metric {name!r}; of regions there are '
+        f'{", ".join(REGION_METRICS)}'
+      )
+  if not whole:
+    raise UsageError(
+      f'--metrics={text}: metrics of regions stand beside one of whole images'
+    )
+  metrics.select(','.join(whole))
+  return ','.join(whole), tuple(dict.fromkeys(regions))
+
+
+def _regions(
+  source: Source, roles: dict[int, Roles], wanted: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], np.ndarray]:
+  """Metrics of regions to compute, and which images have one."""
+  none = np.zeros(len(source), bool)
+  if wanted == ():
+    return (), none
+  if source.read_mask is None:
+    if wanted:
+      raise UsageError(f'{wanted[0]} needs masks, {source.name} has none')
+    return (), none
+  there = np.array([source.read_mask(i).any() for i in range(len(source))])
+  fewest = min(there[part].sum() for each in roles.values() for part in each)
+  if fewest < _FEWEST_REGIONS:
+    if wanted:
+      raise UsageError(
+        f'{wanted[0]} needs {_FEWEST_REGIONS} regions in each set, one has '
+        f'{fewest}'
+      )
+    logging.warning('a set has %d regions, too few to score', fewest)
+    return (), none
+  return wanted or REGION_METRICS, there
+
+
+def _score_all(scorer: Scorer, chosen, seeds) -> Scores:
+  steps = [(each, seed) for seed in seeds for each in (None, *chosen)]
+  with tqdm.tqdm(
+    steps,
+    desc=f'study of {scorer.name}',
+    unit='condition',
+    disable=jax.process_index() != 0,
+  ) as progress:
+    return {step: scorer.score(*step) for step in progress}
+
+
+def _arrays(scores: Scores, metric: str, levels, seeds):
+  """Values and errors ``[levels, seeds]``; None where a value is missing."""
+  found = [[scores[level, seed][metric] for seed in seeds] for level in levels]
+  if any(score.value is None for line in found for score in line):
+    return None
+  return (
+    np.array([[score.value for score in line] for line in found]),
+    np.array(
+      [
+        [score.interval.std_error if score.interval else 0.0 for score in line]
+        for line in found
+      ]
+    ),
+  )
+
+
+def _effects(scorer: Scorer, scores: Scores, chosen, seeds) -> list[Effect]:
+  names = [name for name, _ in scorer.chosen] + list(scorer.region_metrics)
+  effects = []
+  for family in dict.fromkeys(each.family for each in chosen):
+    levels = sorted(
+      (each for each in chosen if each.family == family),
+      key=lambda each: severity(*each),
+    )
+    for name in names:
+      base = _arrays(scores, name, [None], seeds)
+      found = _arrays(scores, name, levels, seeds)
+      if base is None or found is None:
+        continue
+      effects.append(
+        effect(
+          family,
+          scorer.name,
+          name,
+          direction(name, scorer.chosen),
+          tuple(each.level for each in levels),
+          *found,
+          *(each[0] for each in base),
+        )
+      )
+  return effects
+
+
+def _rows(scorer: Scorer, scores, chosen, seeds, effects) -> list[Row]:
+  verdicts = {(each.family, each.metric): each.verdict for each in effects}
+  names = [name for name, _ in scorer.chosen] + list(scorer.region_metrics)
+  rows = []
+  for seed in seeds:
+    for name in names:
+      base = _arrays(scores, name, [None], seeds)
+      for condition in (None, *chosen):
+        family, level = condition or ('baseline', 0)
+        value = scores[condition, seed][name].value
+        verdict = verdicts.get((family, name), '')
+        found = _arrays(scores, name, [condition], seeds)
+        if base is None or found is None:
+          rows.append(
+            Row(family, level, seed, scorer.name, name, value, *[None] * 3, '')
+          )
+          continue
+        change = found[0] - base[0]
+        at = 0, seeds.index(seed)
+        share = percent(change, base[0])[at]
+        z = z_scores(change, found[1], base[1], base[0][0])[at]
+        rows.append(
+          Row(
+            family,
+            level,
+            seed,
+            scorer.name,
+            name,
+            value,
+            float(base[0][at]),
+            None if np.isnan(share) else float(share),
+            float(z),
+            verdict,
+          )
+        )
+  return rows
+
+
+def _write_images(folder, source, config, roles, chosen, clock) -> None:
+  """Writes every set as 8-bit PNGs, a folder per condition and seed."""
+  for seed, parts in roles.items():
+    sets = {f'baseline_{seed}': source.take(parts.base)}
+    for condition in chosen:
+      name = f'{condition.family}_{condition.level:g}_{seed}'
+      if changes_images(condition):
+        sets[name] = perturbed(source, parts.base, condition, seed, clock)
+      else:
+        items = composed(source, config, condition, parts, seed)
+        sets[name] = source.take(items)
+    for name, images in sets.items():
+      (folder / name).mkdir(parents=True, exist_ok=True)
+      for i in range(len(images)):
+        pixels = np.round(255 * images.read(i)[:, :, 0]).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / name / f'{i:05d}.png')

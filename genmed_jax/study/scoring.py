@@ -1,0 +1,243 @@
+"""Scores the conditions of a study on the features of one network."""
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax import metrics, processes, regions, results
+from genmed_jax.data import arrays
+from genmed_jax.data.source import Source
+from genmed_jax.feature_spaces import extractor
+from genmed_jax.features import Features
+from genmed_jax.metrics import Comparison, FeatureSet, Score
+from genmed_jax.metrics.marginals import marginal_wasserstein
+from genmed_jax.metrics.resampling import normal_interval
+from genmed_jax.networks import FeatureNetwork
+from genmed_jax.study.clock import Clock
+from genmed_jax.study.design import Condition, Config, Roles
+from genmed_jax.study.perturbed import changes_images, composed, perturbed
+
+_VERSION = 'scores-1'
+
+# Metrics of regions alone: those of features, and those of statistics.
+OF_REGION_FEATURES = {
+  'roi_fd': 'fd',
+  'roi_kid': 'kid',
+  'roi_precision': 'precision',
+  'roi_recall': 'recall',
+  'roi_density': 'density',
+  'roi_coverage': 'coverage',
+}
+OF_REGION_STATISTICS = {
+  'roi_sharpness': slice(0, 1),
+  'roi_texture': slice(1, None),
+}
+REGION_METRICS = (*OF_REGION_FEATURES, *OF_REGION_STATISTICS)
+
+
+class _Sets(NamedTuple):
+  """What is compared, as the sets of a role."""
+
+  whole: FeatureSet
+  regions: FeatureSet | None
+  statistics: np.ndarray | None
+
+
+class Scorer:
+  """The study under one network: real features once, conditions one by one."""
+
+  def __init__(
+    self,
+    config: Config,
+    source: Source,
+    with_region: np.ndarray,
+    network: FeatureNetwork,
+    chosen: list[tuple[str, str]],
+    region_metrics: tuple[str, ...],
+    roles: dict[int, Roles],
+    clock: Clock,
+  ):
+    """Extracts the real images.
+
+    Args:
+      config: Of the study.
+      source: From ``perturbed.greyscale``.
+      with_region: ``[n]`` bool, which images have a region.
+      network: Of the features.
+      chosen: ``FeatureSpace.metrics`` on them.
+      region_metrics: Which of :data:`REGION_METRICS`.
+      roles: By seed.
+      clock: Counts the time.
+    """
+    self.config = config
+    self.name = network.name
+    self.chosen = chosen
+    self.region_metrics = region_metrics
+    self._mesh = mesh_lib.data_mesh()
+    self._network = network
+    self._source = source
+    self._roles = roles
+    self._clock = clock
+    # Sources of this study are in [0, 1] already.
+    self._extract = processes.together()(
+      extractor(config, network, intensity='dtype')
+    )
+    with clock.on('extraction'):
+      self._whole = self._everywhere(source)
+    if region_metrics:
+      # Where each image's region is among the regions, for those that have.
+      self._region_rows = np.where(with_region, np.cumsum(with_region) - 1, -1)
+      self._regions = self._of_regions(source.take(np.flatnonzero(with_region)))
+    self._real = functools.cache(self._find_real)
+
+  def score(self, condition: Condition | None, seed: int) -> dict[str, Score]:
+    """Every metric of the base set under a condition; None for none.
+
+    Scores are kept in the cache folder.
+    """
+    path = self._path(condition, seed)
+    if path.exists():
+      return _loaded(path)
+    generated = self._generated(condition, seed)
+    with self._clock.on('statistics'):
+      scores = self._compare(generated, seed)
+    if jax.process_index() == 0:
+      path.parent.mkdir(parents=True, exist_ok=True)
+      results.write_file(path, json.dumps(scores))
+    return scores
+
+  def _generated(self, condition: Condition | None, seed: int) -> _Sets:
+    roles = self._roles[seed]
+    if condition is None:
+      return self._take(roles.base)
+    if changes_images(condition):
+      return self._altered(condition, roles.base, seed)
+    items = composed(self._source, self.config, condition, roles, seed)
+    return self._take(items)
+
+  def _altered(self, condition: Condition, items, seed: int) -> _Sets:
+    """The images ``items`` under a condition that changes images."""
+    altered = perturbed(self._source, items, condition, seed, self._clock)
+    with self._clock.on('extraction'):
+      whole = self._set(self._everywhere(altered), np.arange(len(items)))
+    if not self.region_metrics:
+      return _Sets(whole, None, None)
+    there = np.flatnonzero(self._region_rows[items] >= 0)
+    features, statistics = self._of_regions(altered.take(there))
+    rows = np.arange(len(there))
+    return _Sets(whole, self._set(features, rows), statistics)
+
+  def _of_regions(self, source: Source) -> tuple[Features, np.ndarray]:
+    """Features and statistics of the regions of images that all have one."""
+    with self._clock.on('regions'):
+      cut = regions.cut_out(source, self.config.region_size)
+      statistics = regions.describe(cut)
+    content = source.digest(range(len(source)))
+    stamp = f'{content} region {self.config.region_size}'
+    name = f'regions of {source.name}'
+    with self._clock.on('extraction'):
+      features = self._everywhere(arrays.stack(name, cut.images, stamp, {}))
+    return features, statistics
+
+  def _everywhere(self, source: Source) -> Features:
+    """The features of all of a source, on every process."""
+    share = self._extract(source)
+    if jax.process_count() == 1:
+      return share
+    values, rows = (
+      mesh_lib.gather(self._mesh, each) for each in (share.values, share.rows)
+    )
+    beside = {
+      tap: mesh_lib.gather(self._mesh, each)
+      for tap, each in share.beside.items()
+    }
+    ids = [''] * len(values)
+    return Features(share.name, values, beside, rows, ids, {})
+
+  def _take(self, items: np.ndarray) -> _Sets:
+    """Real images, in any number of copies."""
+    whole = self._set(self._whole, items)
+    if not self.region_metrics:
+      return _Sets(whole, None, None)
+    features, statistics = self._regions
+    rows = self._region_rows[items]
+    rows = rows[rows >= 0]
+    return _Sets(whole, self._set(features, rows), statistics[rows])
+
+  def _set(self, features: Features, rows: np.ndarray) -> FeatureSet:
+    share = mesh_lib.local_share(len(rows))
+    mine = features.take(rows[share.start : share.stop])
+    return FeatureSet(self._mesh, mine)
+
+  def _find_real(self, seed: int) -> dict[str, _Sets]:
+    return {
+      role: self._take(getattr(self._roles[seed], role))
+      for role in ('reference', 'train', 'test')
+    }
+
+  def _compare(self, generated: _Sets, seed: int) -> dict[str, Score]:
+    real = self._real(seed)
+    options = {'bootstrap': self.config.bootstrap, 'seed': seed}
+    whole = Comparison(
+      real['reference'].whole,
+      generated.whole,
+      real['train'].whole,
+      real['test'].whole,
+      **options,
+    )
+    scores = {name: metrics.score(k, whole) for name, k in self.chosen}
+    if not self.region_metrics:
+      return scores
+    part = Comparison(real['reference'].regions, generated.regions, **options)
+    for name in self.region_metrics:
+      if name in OF_REGION_FEATURES:
+        scores[name] = metrics.score(OF_REGION_FEATURES[name], part)
+        continue
+      columns = OF_REGION_STATISTICS[name]
+      value, error = marginal_wasserstein(
+        real['reference'].statistics[:, columns],
+        generated.statistics[:, columns],
+        replicates=self.config.bootstrap,
+        seed=seed,
+      )
+      interval = normal_interval(value, error, at_least=0.0)
+      scores[name] = Score(value, interval, ())
+    return scores
+
+  def _path(self, condition: Condition | None, seed: int) -> Path:
+    """Where the scores of a condition are kept."""
+    described = (
+      _VERSION,
+      self._source.digest(range(len(self._source))),
+      self._network.identity,
+      [role.tobytes() for role in self._roles[seed]],
+      condition and tuple(condition),
+      seed,
+      self.chosen,
+      self.region_metrics,
+      *(self.config.bootstrap, self.config.region_size),
+      *(self.config.class_column, self.config.scanner_column),
+    )
+    digest = hashlib.sha256(repr(described).encode()).hexdigest()
+    return Path(self.config.cache_dir) / 'scores' / f'{digest}.json'
+
+
+def _loaded(path: Path) -> dict[str, Score]:
+  return {
+    name: Score(value, interval and metrics.Interval(*interval), tuple(notes))
+    for name, (value, interval, notes) in json.loads(path.read_text()).items()
+  }
+
+
+def direction(name: str, chosen: list[tuple[str, str]]) -> str:
+  """Which way a metric of a study is better."""
+  if name in OF_REGION_STATISTICS:
+    return 'lower'
+  keys = dict(chosen) | OF_REGION_FEATURES
+  return metrics.METRICS[keys[name]].direction

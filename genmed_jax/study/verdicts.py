@@ -1,0 +1,165 @@
+"""What a metric made of a family of perturbations, in one word."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Standard errors by which a change is told from sampling noise.
+CLEAR = 2.0
+# Beyond this the number of standard errors says nothing more.
+LARGEST = 1000.0
+# A last step smaller than this share of the whole change is none.
+_FLAT = 0.1
+
+RESPONDS = 'responds'
+WRONG = 'wrong direction'
+SATURATES = 'saturates'
+NOTHING = 'no response'
+
+
+class Row(NamedTuple):
+  """One line of ``sensitivity.csv``; None where undefined."""
+
+  family: str
+  level: float
+  seed: int
+  features: str
+  metric: str
+  value: float | None
+  baseline: float | None
+  percent_change: float | None
+  z_score: float | None
+  verdict: str
+
+
+class Effect(NamedTuple):
+  """What one metric made of one family.
+
+  Attributes:
+    family: The perturbation.
+    features: Network.
+    metric: Name.
+    direction: Which way is better.
+    levels: As the family has them, by severity.
+    values: Mean over seeds, a level each.
+    std_errors: Of one set's value, mean over seeds.
+    baseline: Mean over seeds, of unperturbed sets.
+    percent_changes: Mean over seeds.
+    z_scores: Mean over seeds; of which sign the change is.
+    worse: The same, above 0 where the metric says that images got worse.
+    slope: Of value over severity, through the baseline.
+    slope_std_error: Over seeds; None with one.
+    verdict: ``responds``, ``wrong direction``, ``saturates`` or ``no
+      response``.
+  """
+
+  family: str
+  features: str
+  metric: str
+  direction: str
+  levels: tuple[float, ...]
+  values: tuple[float, ...]
+  std_errors: tuple[float, ...]
+  baseline: float
+  percent_changes: tuple[float, ...]
+  z_scores: tuple[float, ...]
+  worse: tuple[float, ...]
+  slope: float
+  slope_std_error: float | None
+  verdict: str
+
+
+def severity(family: str, level: float) -> float:
+  """How far a level is from real: the level, or its distance from a half."""
+  return abs(level - 50) if family == 'density_shift' else level
+
+
+def effect(
+  family: str,
+  features: str,
+  metric: str,
+  direction: str,
+  levels: tuple[float, ...],
+  values: np.ndarray,
+  errors: np.ndarray,
+  baseline: np.ndarray,
+  baseline_errors: np.ndarray,
+) -> Effect:
+  """Judges a metric's values under a family.
+
+  A change is held against the noise of the metric where nothing was done: the
+  standard error of the baseline or, if larger, its spread over seeds. It
+  answers whether one set of this size would show it.
+
+  Args:
+    family: The perturbation.
+    features: Network.
+    metric: Name.
+    direction: ``lower``, ``higher`` or ``target:0``.
+    levels: By severity.
+    values: ``[levels, seeds]``.
+    errors: ``[levels, seeds]``.
+    baseline: ``[seeds]``.
+    baseline_errors: ``[seeds]``.
+  """
+  change = values - baseline
+  z = z_scores(change, errors, baseline_errors, baseline)
+  worse = {
+    'lower': z,
+    'higher': -z,
+    'target:0': np.copysign(z, np.abs(values) - np.abs(baseline)),
+  }[direction].mean(axis=1)
+  severities = np.array([severity(family, level) for level in levels])
+  slopes = severities @ change / (severities @ severities)
+  seeds = len(baseline)
+  return Effect(
+    family,
+    features,
+    metric,
+    direction,
+    levels,
+    tuple(values.mean(axis=1).tolist()),
+    tuple(errors.mean(axis=1).tolist()),
+    float(baseline.mean()),
+    tuple(percent(change, baseline).mean(axis=1).tolist()),
+    tuple(z.mean(axis=1).tolist()),
+    tuple(worse.tolist()),
+    float(slopes.mean()),
+    float(slopes.std(ddof=1) / seeds**0.5) if seeds > 1 else None,
+    _verdict(severities, worse, change.mean(axis=1)),
+  )
+
+
+def z_scores(change, errors, baseline_errors, baseline) -> np.ndarray:
+  """Changes in standard errors of the baseline, ``[levels, seeds]``.
+
+  Where the baseline has no spread at all, as a precision of 1 has not, the
+  error of the values stands for it; without that either, what changes at all
+  is :data:`LARGEST`.
+  """
+  spread = baseline.std(ddof=1) if len(baseline) > 1 else 0.0
+  scale = np.maximum(baseline_errors, spread)
+  scale = np.where(scale > 0, scale, errors)
+  with np.errstate(divide='ignore', invalid='ignore'):
+    z = np.where(change == 0, 0.0, change / scale)
+  return np.clip(z, -LARGEST, LARGEST)
+
+
+def percent(change, baseline) -> np.ndarray:
+  """Change in percent of the baseline; NaN where that is zero."""
+  with np.errstate(divide='ignore', invalid='ignore'):
+    share = 100 * change / np.abs(baseline)
+  return np.where(np.isfinite(share), share, np.nan)
+
+
+def _verdict(severities, worse, change) -> str:
+  strongest = worse[np.argmax(np.abs(worse))]
+  if abs(strongest) < CLEAR:
+    return NOTHING
+  if strongest < 0:
+    return WRONG
+  steps = np.unique(severities)
+  at = [change[severities == step].mean() for step in steps]
+  if len(at) > 1 and abs(at[-1] - at[-2]) < _FLAT * abs(at[-1]):
+    return SATURATES
+  return RESPONDS
