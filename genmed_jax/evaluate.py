@@ -35,6 +35,12 @@ flags.DEFINE_string(
   'Column to score group by group as well; class for the sub-folders.',
 )
 flags.DEFINE_string('generated_root', None, 'The same for generated manifests.')
+flags.DEFINE_enum(
+  'on_error',
+  'fail',
+  ['fail', 'skip'],
+  'A file that cannot be used ends the run, or is left out and counted.',
+)
 flags.DEFINE_bool(
   'write_ids',
   False,

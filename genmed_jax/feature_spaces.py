@@ -202,25 +202,30 @@ def load_networks(config) -> list[tuple[FeatureNetwork, list]]:
   return loaded
 
 
-def extractor(config, network: FeatureNetwork, **options) -> Extractor:
+def extractor(
+  config, network: FeatureNetwork, *, intensity: str, on_error: str
+) -> Extractor:
   """What runs images through a network as ``config`` says."""
-  given = {
-    'cache_dir': Path(config.cache_dir),
-    'intensity': config.intensity,
-    'batch_size': config.batch_size,
-    'on_error': config.on_error,
-  }
-  return Extractor(network, **(given | options))
+  return Extractor(
+    network,
+    cache_dir=Path(config.cache_dir),
+    intensity=intensity,
+    batch_size=config.batch_size,
+    on_error=on_error,
+  )
 
 
 def _extracted(config, sets: Sets, loaded) -> Iterator[FeatureSpace]:
   for network, chosen in loaded:
+    extract = extractor(
+      config, network, intensity=config.intensity, on_error=config.on_error
+    )
     yield _space(
       network.name,
       chosen,
       network.provenance,
       sets,
-      processes.together()(extractor(config, network)),
+      processes.together()(extract),
     )
 
 

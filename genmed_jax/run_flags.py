@@ -71,9 +71,3 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
   'output_dir', 'genmed_jax_results', 'Where results are written.'
 )
-flags.DEFINE_enum(
-  'on_error',
-  'fail',
-  ['fail', 'skip'],
-  'A file that cannot be used ends the run, or is left out and counted.',
-)

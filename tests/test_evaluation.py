@@ -1,6 +1,7 @@
 import csv
 import json
 from pathlib import Path
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,16 @@ from absl import flags
 import numpy as np
 import pytest
 
-from genmed_jax import convert, entry, evaluate, evaluation, networks, results
+from genmed_jax import (
+  convert,
+  entry,
+  evaluate,
+  evaluation,
+  networks,
+  results,
+  run_flags,
+  sensitivity,
+)
 from genmed_jax.evaluation import Config
 from genmed_jax.networks import weights
 from tests import inception_twin
@@ -48,10 +58,10 @@ def read_csv(path):
     return list(csv.DictReader(file))
 
 
-def parsed_flags(path):
-  """What the evaluate command makes of a flag file."""
+def parsed_flags(path, command=evaluate):
+  """What a command makes of a flag file."""
   holder = flags.FlagValues()
-  for module in (evaluate, entry):
+  for module in (command, run_flags, entry):
     for flag in flags.FLAGS.get_flags_for_module(module):
       holder[flag.name] = flag
   holder(['evaluate', f'--flagfile={path}'])
@@ -340,11 +350,17 @@ def test_a_corrupt_file_ends_the_run_with_its_name(
   assert not list((tmp_path / 'out').glob('*'))
 
 
-def test_quickstart_flags_are_flags():
-  paths = list((Path(__file__).parents[1] / 'configs').glob('*.flags'))
-  assert paths
-  for path in paths:
-    assert parsed_flags(path)['reference'].value
+@pytest.mark.parametrize(
+  'path',
+  sorted((Path(__file__).parents[1] / 'configs').glob('*.flags')),
+  ids=lambda path: path.stem,
+)
+def test_configs_are_flags_of_the_command_in_their_head(path):
+  head = path.read_text().splitlines()[0]
+  assert head.endswith(f'--flagfile=configs/{path.name}')
+  (name,) = re.findall(r'-m genmed_jax\.(\w+)', head)
+  command = {'evaluate': evaluate, 'sensitivity': sensitivity}[name]
+  assert parsed_flags(path, command)['reference'].value
 
 
 def test_table_shows_sets_side_by_side(tmp_path, feature_files):

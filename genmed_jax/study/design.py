@@ -41,7 +41,6 @@ class Config:
   limit: int | None = None
   cache_dir: str = '.'
   output_dir: str = 'genmed_jax_sensitivity'
-  on_error: str = 'fail'
 
 
 class Condition(NamedTuple):

@@ -84,9 +84,10 @@ class Scorer:
     self._source = source
     self._roles = roles
     self._clock = clock
-    # Sources of this study are in [0, 1] already.
+    # Sources of a study are in [0, 1] already; rows stand for items of it, so
+    # none may be left out.
     self._extract = processes.together()(
-      extractor(config, network, intensity='dtype')
+      extractor(config, network, intensity='dtype', on_error='fail')
     )
     with clock.on('extraction'):
       self._whole = self._everywhere(source)
