@@ -14,37 +14,27 @@ from genmed_jax.data.source import Source
 from genmed_jax.data.sources import open_source
 from genmed_jax.errors import UsageError
 from genmed_jax.feature_spaces import check, load_networks
-from genmed_jax.metrics import Score
 from genmed_jax.study import page
 from genmed_jax.study.clock import Clock
 from genmed_jax.study.design import (
-  Condition,
   conditions,
   Config,
   Roles,
   split,
   subjects,
 )
+from genmed_jax.study.effects import Found, Scores
 from genmed_jax.study.perturbed import (
   changes_images,
   composed,
   greyscale,
   perturbed,
 )
-from genmed_jax.study.scoring import direction, REGION_METRICS, Scorer
-from genmed_jax.study.verdicts import (
-  Effect,
-  effect,
-  percent,
-  Row,
-  severity,
-  z_scores,
-)
+from genmed_jax.study.scoring import REGION_METRICS, Scorer
+from genmed_jax.study.verdicts import Effect
 
 # Fewer regions in a set make no distribution.
 _FEWEST_REGIONS = 10
-
-Scores = dict[tuple[Condition | None, int], dict[str, Score]]
 
 
 def study(config: Config) -> list[Effect]:
@@ -101,9 +91,9 @@ def study(config: Config) -> list[Effect]:
       clock,
     )
     scores = _score_all(scorer, chosen, seeds)
-    found = _effects(scorer, scores, chosen, seeds)
-    effects += found
-    rows += _rows(scorer, scores, chosen, seeds, found)
+    found = Found(scorer.name, scorer.directions, scores)
+    effects += found.effects
+    rows += found.rows()
   if jax.process_index() == 0:
     provenance = results.environment() | {
       'flags': dataclasses.asdict(config),
@@ -192,87 +182,6 @@ def _score_all(scorer: Scorer, chosen, seeds) -> Scores:
     disable=jax.process_index() != 0,
   ) as progress:
     return {step: scorer.score(*step) for step in progress}
-
-
-def _arrays(scores: Scores, metric: str, levels, seeds):
-  """Values and errors ``[levels, seeds]``; None where a value is missing."""
-  found = [[scores[level, seed][metric] for seed in seeds] for level in levels]
-  if any(score.value is None for line in found for score in line):
-    return None
-  return (
-    np.array([[score.value for score in line] for line in found]),
-    np.array(
-      [
-        [score.interval.std_error if score.interval else 0.0 for score in line]
-        for line in found
-      ]
-    ),
-  )
-
-
-def _effects(scorer: Scorer, scores: Scores, chosen, seeds) -> list[Effect]:
-  names = [name for name, _ in scorer.chosen] + list(scorer.region_metrics)
-  effects = []
-  for family in dict.fromkeys(each.family for each in chosen):
-    levels = sorted(
-      (each for each in chosen if each.family == family),
-      key=lambda each: severity(*each),
-    )
-    for name in names:
-      base = _arrays(scores, name, [None], seeds)
-      found = _arrays(scores, name, levels, seeds)
-      if base is None or found is None:
-        continue
-      effects.append(
-        effect(
-          family,
-          scorer.name,
-          name,
-          direction(name, scorer.chosen),
-          tuple(each.level for each in levels),
-          *found,
-          *(each[0] for each in base),
-        )
-      )
-  return effects
-
-
-def _rows(scorer: Scorer, scores, chosen, seeds, effects) -> list[Row]:
-  verdicts = {(each.family, each.metric): each.verdict for each in effects}
-  names = [name for name, _ in scorer.chosen] + list(scorer.region_metrics)
-  rows = []
-  for seed in seeds:
-    for name in names:
-      base = _arrays(scores, name, [None], seeds)
-      for condition in (None, *chosen):
-        family, level = condition or ('baseline', 0)
-        value = scores[condition, seed][name].value
-        verdict = verdicts.get((family, name), '')
-        found = _arrays(scores, name, [condition], seeds)
-        if base is None or found is None:
-          rows.append(
-            Row(family, level, seed, scorer.name, name, value, *[None] * 3, '')
-          )
-          continue
-        change = found[0] - base[0]
-        at = 0, seeds.index(seed)
-        share = percent(change, base[0])[at]
-        z = z_scores(change, found[1], base[1], base[0][0])[at]
-        rows.append(
-          Row(
-            family,
-            level,
-            seed,
-            scorer.name,
-            name,
-            value,
-            float(base[0][at]),
-            None if np.isnan(share) else float(share),
-            float(z),
-            verdict,
-          )
-        )
-  return rows
 
 
 def _write_images(folder, source, config, roles, chosen, clock) -> None:

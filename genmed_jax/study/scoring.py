@@ -97,6 +97,15 @@ class Scorer:
       self._regions = self._of_regions(source.take(np.flatnonzero(with_region)))
     self._real = functools.cache(self._find_real)
 
+  @property
+  def directions(self) -> dict[str, str]:
+    """Every metric, and which way it is better."""
+    keys = dict(self.chosen) | OF_REGION_FEATURES
+    found = {name: metrics.METRICS[key].direction for name, key in keys.items()}
+    found |= dict.fromkeys(OF_REGION_STATISTICS, 'lower')
+    names = [name for name, _ in self.chosen] + list(self.region_metrics)
+    return {name: found[name] for name in names}
+
   def score(self, condition: Condition | None, seed: int) -> dict[str, Score]:
     """Every metric of the base set under a condition; None for none.
 
@@ -234,11 +243,3 @@ def _loaded(path: Path) -> dict[str, Score]:
     name: Score(value, interval and metrics.Interval(*interval), tuple(notes))
     for name, (value, interval, notes) in json.loads(path.read_text()).items()
   }
-
-
-def direction(name: str, chosen: list[tuple[str, str]]) -> str:
-  """Which way a metric of a study is better."""
-  if name in OF_REGION_STATISTICS:
-    return 'lower'
-  keys = dict(chosen) | OF_REGION_FEATURES
-  return metrics.METRICS[keys[name]].direction
