@@ -27,6 +27,16 @@ class Regions(NamedTuple):
   masks: np.ndarray
 
 
+def extent(mask: np.ndarray) -> int:
+  """Longer side of the box around a region, in pixels; 0 without one."""
+  return max(np.ptp(at) + 1 if len(at) else 0 for at in np.nonzero(mask))
+
+
+def usual_size(extents: np.ndarray) -> int:
+  """The side of a crop that holds three regions in four, whole and closely."""
+  return int(-(-np.percentile(extents, 75) // 8) * 8)
+
+
 def crop(image: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
   """The square about a region's centroid, moved to lie inside the image.
 

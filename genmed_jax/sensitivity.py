@@ -56,8 +56,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer(
   'region_size',
-  64,
-  'Side in pixels of what is cut out about a region.',
+  None,
+  'Side in pixels of what is cut out about a region; what holds three in four '
+  'if not given.',
   lower_bound=8,
 )
 flags.DEFINE_bool(

@@ -16,6 +16,16 @@ import pytest  # noqa: E402
 from genmed_jax import mesh as mesh_lib  # noqa: E402
 
 
+@pytest.fixture(scope='session', autouse=True)
+def programs(tmp_path_factory, worker_id):
+  """What one worker of the test run has compiled serves the others."""
+  folder = tmp_path_factory.getbasetemp()
+  if worker_id != 'master':
+    folder = folder.parent
+  jax.config.update('jax_compilation_cache_dir', str(folder / 'programs'))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+
 @pytest.fixture(params=[1, 2, 4], ids='{}dev'.format)
 def mesh(request):
   return mesh_lib.data_mesh(jax.devices()[: request.param])

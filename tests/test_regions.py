@@ -26,6 +26,14 @@ def test_small_images_are_filled_up(random):
   assert not cut[10:].any()
 
 
+def test_extents(random):
+  mask = np.zeros((20, 30), bool)
+  assert regions.extent(mask) == 0
+  mask[4:7, 10:15] = True
+  assert regions.extent(mask) == 5
+  assert regions.usual_size(np.array([5, 17, 18, 40])) == 24
+
+
 def disc(blur=0.0, texture=0.0):
   rows, columns = np.mgrid[:48, :48]
   radius = np.hypot(rows - 24, columns - 24)

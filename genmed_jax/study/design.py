@@ -26,7 +26,7 @@ class Config:
   subject_pattern: str | None = None
   class_column: str = 'class'
   scanner_column: str = 'scanner'
-  region_size: int = 64
+  region_size: int | None = None
   write_images: bool = False
   features: tuple[str, ...] = ('inception_v3',)
   metrics: str = 'all'

@@ -1,6 +1,6 @@
 """What the literature says metrics do, held against a study's own effects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from genmed_jax.study.verdicts import CLEAR, Effect, RESPONDS, SATURATES
@@ -19,14 +19,14 @@ class Finding(NamedTuple):
     families: Perturbations it is about.
     metrics: Metrics it is about, of those that were scored.
     holds: Whether an effect is as claimed.
-    enough: ``all`` or ``any`` of them.
+    enough: Whether ``all`` or ``any`` of them must be.
   """
 
   text: str
   families: tuple[str, ...]
   metrics: tuple[str, ...]
   holds: Callable[[Effect], bool]
-  enough: Callable[[list[bool]], bool] = all
+  enough: Callable[[Iterable[bool]], bool] = all
 
 
 def _rises(effect: Effect) -> bool:
@@ -60,7 +60,7 @@ FINDINGS = (
   ),
   Finding(
     'Copies of training images lower Fréchet and kernel distances: the set '
-    'looks better.',
+    'looks better. (In a study the reference holds no training image.)',
     ('external_duplication',),
     _DISTANCES,
     _lowered,
@@ -108,10 +108,17 @@ FINDINGS = (
 
 
 class Outcome(NamedTuple):
-  """A finding here: the effects it is about, and those that disagree."""
+  """A finding here.
+
+  Attributes:
+    finding: What is claimed.
+    verdict: ``holds``, ``holds in part`` or ``does not hold``.
+    effects: Those it is about.
+    against: Those of them that are not as claimed.
+  """
 
   finding: Finding
-  holds: bool
+  verdict: str
   effects: list[Effect]
   against: list[Effect]
 
@@ -125,8 +132,13 @@ def outcomes(effects: list[Effect]) -> list[Outcome]:
       for effect in effects
       if effect.family in finding.families and effect.metric in finding.metrics
     ]
+    against = [effect for effect in about if not finding.holds(effect)]
+    if len(against) == len(about):
+      verdict = 'does not hold'
+    elif finding.enough(effect not in against for effect in about):
+      verdict = 'holds'
+    else:
+      verdict = 'holds in part'
     if about:
-      against = [effect for effect in about if not finding.holds(effect)]
-      holds = finding.enough([finding.holds(effect) for effect in about])
-      found.append(Outcome(finding, holds, about, against))
+      found.append(Outcome(finding, verdict, about, against))
   return found

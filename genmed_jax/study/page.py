@@ -157,9 +157,8 @@ def _in_words(effects: list[Effect]) -> Iterator[str]:
 
 def _outcome(outcome: Outcome) -> Iterator[str]:
   held = len(outcome.effects) - len(outcome.against)
-  verdict = 'holds' if outcome.holds else 'does not hold'
   yield (
-    f'* {outcome.finding.text} **It {verdict} here** '
+    f'* {outcome.finding.text} **It {outcome.verdict} here** '
     f'({held} of {len(outcome.effects)}).'
   )
   for each in outcome.effects:

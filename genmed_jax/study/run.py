@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 import tqdm
 
-from genmed_jax import metrics, results
+from genmed_jax import metrics, regions, results
 from genmed_jax.data.source import Source
 from genmed_jax.data.sources import open_source
 from genmed_jax.errors import UsageError
@@ -73,7 +73,11 @@ def study(config: Config) -> list[Effect]:
   results.check_writable(output_dir)
 
   clock = Clock()
-  region_metrics, with_region = _regions(source, roles, region_metrics)
+  region_metrics, extents = _regions(source, roles, region_metrics)
+  if region_metrics and config.region_size is None:
+    config = dataclasses.replace(
+      config, region_size=regions.usual_size(extents[extents > 0])
+    )
   for condition in chosen:  # What cannot be drawn is to fail now.
     if not changes_images(condition):
       for seed, parts in roles.items():
@@ -83,7 +87,7 @@ def study(config: Config) -> list[Effect]:
     scorer = Scorer(
       config,
       source,
-      with_region,
+      extents > 0,
       network,
       defined,
       region_metrics,
@@ -134,8 +138,8 @@ def _split_metrics(text: str) -> tuple[str, tuple[str, ...] | None]:
     return text, None
   names = [name.strip() for name in text.split(',')]
   whole = [name for name in names if not name.startswith('roi_')]
-  regions = [name for name in names if name.startswith('roi_')]
-  for name in regions:
+  of_regions = [name for name in names if name.startswith('roi_')]
+  for name in of_regions:
     if name not in REGION_METRICS:
       raise UsageError(
         f'unknown metric {name!r}; of regions there are '
@@ -146,21 +150,24 @@ def _split_metrics(text: str) -> tuple[str, tuple[str, ...] | None]:
       f'--metrics={text}: metrics of regions stand beside one of whole images'
     )
   metrics.select(','.join(whole))
-  return ','.join(whole), tuple(dict.fromkeys(regions))
+  return ','.join(whole), tuple(dict.fromkeys(of_regions))
 
 
 def _regions(
   source: Source, roles: dict[int, Roles], wanted: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], np.ndarray]:
-  """Metrics of regions to compute, and which images have one."""
-  none = np.zeros(len(source), bool)
+  """Metrics of regions to compute, and the extent of each image's region."""
+  extents = np.zeros(len(source), int)
   if wanted == ():
-    return (), none
+    return (), extents
   if source.read_mask is None:
     if wanted:
       raise UsageError(f'{wanted[0]} needs masks, {source.name} has none')
-    return (), none
-  there = np.array([source.read_mask(i).any() for i in range(len(source))])
+    return (), extents
+  extents = np.array(
+    [regions.extent(source.read_mask(i)) for i in range(len(source))]
+  )
+  there = extents > 0
   fewest = min(there[part].sum() for each in roles.values() for part in each)
   if fewest < _FEWEST_REGIONS:
     if wanted:
@@ -169,8 +176,8 @@ def _regions(
         f'{fewest}'
       )
     logging.warning('a set has %d regions, too few to score', fewest)
-    return (), none
-  return wanted or REGION_METRICS, there
+    return (), extents
+  return wanted or REGION_METRICS, extents
 
 
 def _score_all(scorer: Scorer, chosen, seeds) -> Scores:
