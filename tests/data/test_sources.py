@@ -200,3 +200,35 @@ def test_limit_is_a_seeded_draw_in_order(image_folder):
   assert [f'{n:03d}.png' for n in source.numbers] == source.ids
   assert one != other
   assert len(open_source(root, limit=100)) == 6
+
+
+def test_masks_beside_images_are_masks(image_folder):
+  root = image_folder('set', IMAGES[:4])
+  for old, new in (('001', '000_mask'), ('003', '002_mask')):
+    (root / f'{old}.png').rename(root / f'{new}.png')
+  source = open_source(str(root))
+  assert source.ids == ['000.png', '002.png']
+  np.testing.assert_array_equal(source.read_mask(0), IMAGES[1] > 0)
+  np.testing.assert_array_equal(
+    source.take(np.array([1])).read_mask(0), IMAGES[3] > 0
+  )
+
+
+def test_masks_in_a_manifest(image_folder):
+  root = image_folder('set', IMAGES)
+  manifest = write_manifest(root, 'path,mask\n000.png,001.png\n002.png,\n')
+  source = open_source(manifest)
+  np.testing.assert_array_equal(source.read_mask(0), IMAGES[1] > 0)
+  assert not source.read_mask(1).any()
+
+
+def test_masks_and_columns_in_an_archive(tmp_path):
+  path = tmp_path / 'set.npz'
+  columns = {'subject': np.array(list('aabbcc')), 'age': np.arange(6)}
+  np.savez(path, images=IMAGES, masks=IMAGES > 99, **columns)
+  source = open_source(str(path))
+  assert list(source.labels) == ['subject']
+  np.testing.assert_array_equal(source.read_mask(2), IMAGES[2] > 99)
+  np.savez(path, images=IMAGES, masks=IMAGES[:, :3])
+  with pytest.raises(ValueError, match=r'masks must be integers \[6, 8, 9\]'):
+    open_source(str(path))
