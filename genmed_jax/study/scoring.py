@@ -143,11 +143,13 @@ class Scorer:
     rows = np.arange(len(there))
     return _Sets(whole, self._set(features, rows), statistics)
 
-  def _of_regions(self, source: Source) -> tuple[Features, np.ndarray]:
-    """Features and statistics of the regions of images that all have one."""
+  def _of_regions(self, source: Source) -> tuple[Features | None, np.ndarray]:
+    """Features, where they are asked for, and statistics of the regions."""
     with self._clock.on('regions'):
       cut = regions.cut_out(source, self.config.region_size)
       statistics = regions.describe(cut)
+    if not set(OF_REGION_FEATURES) & set(self.region_metrics):
+      return None, statistics
     content = source.digest(range(len(source)))
     stamp = f'{content} region {self.config.region_size}'
     name = f'regions of {source.name}'
@@ -180,7 +182,10 @@ class Scorer:
     rows = rows[rows >= 0]
     return _Sets(whole, self._set(features, rows), statistics[rows])
 
-  def _set(self, features: Features, rows: np.ndarray) -> FeatureSet:
+  def _set(self, features: Features | None, rows: np.ndarray):
+    """The feature set of these rows."""
+    if features is None:
+      return None
     share = mesh_lib.local_share(len(rows))
     mine = features.take(rows[share.start : share.stop])
     return FeatureSet(self._mesh, mine)
@@ -204,7 +209,8 @@ class Scorer:
     scores = {name: metrics.score(k, whole) for name, k in self.chosen}
     if not self.region_metrics:
       return scores
-    part = Comparison(real['reference'].regions, generated.regions, **options)
+    if generated.regions:
+      part = Comparison(real['reference'].regions, generated.regions, **options)
     for name in self.region_metrics:
       if name in OF_REGION_FEATURES:
         scores[name] = metrics.score(OF_REGION_FEATURES[name], part)
