@@ -323,5 +323,5 @@ METRICS = {
   'fls': Metric('higher', _fls),
   'fld': Metric('lower', _fld('test')),
   'fld_train': Metric('lower', _fld('train')),
-  'fld_gap': Metric('lower', _fld('gap')),
+  'fld_gap': Metric('target:0', _fld('gap')),
 }

@@ -49,6 +49,7 @@ def heat_map(effects: list[Effect]) -> bytes:
         fontsize=5,
         color='white' if strong else 'black',
       )
+  figure.set_layout_engine('tight')
   bar = figure.colorbar(drawn, ax=axes, fraction=0.02, pad=0.01)
   bar.set_label('standard errors towards "worse"', fontsize=7)
   axes.set_title(f'{effects[0].features}: change in percent', fontsize=9)
@@ -59,12 +60,17 @@ def responses(effects: list[Effect]) -> bytes:
   """Every metric against the level of one family, with 95 % intervals."""
   lines = -(-len(effects) // _COLUMNS)
   figure = Figure((2.3 * _COLUMNS, 1.7 * lines + 0.5))
-  panels = figure.subplots(lines, _COLUMNS, squeeze=False).ravel()
+  spacing = {'left': 0.03, 'right': 0.99, 'top': 0.94, 'bottom': 0.03}
+  spacing |= {'wspace': 0.3, 'hspace': 0.45}
+  panels = figure.subplots(
+    lines, _COLUMNS, squeeze=False, gridspec_kw=spacing
+  ).ravel()
   for axes, each in zip(panels, effects, strict=False):
     steps = [severity(each.family, level) for level in each.levels]
     reach = 1.96 * np.array(each.std_errors)
     axes.axhline(each.baseline, color='0.6', linewidth=0.8, linestyle='--')
     axes.errorbar(steps, each.values, reach, marker='o', markersize=3)
+    axes.set_xlim(left=0)
     axes.set_title(f'{each.metric}: {each.verdict}', fontsize=7)
     axes.tick_params(labelsize=6)
   for axes in panels[len(effects) :]:
@@ -81,8 +87,7 @@ def _percent(value: float) -> str:
 
 
 def _png(figure: Figure) -> bytes:
-  figure.set_layout_engine('tight')
   buffer = io.BytesIO()
   # No date, so that the same study gives the same bytes.
-  figure.savefig(buffer, format='png', dpi=130, metadata={'Software': None})
+  figure.savefig(buffer, format='png', dpi=110, metadata={'Software': None})
   return buffer.getvalue()

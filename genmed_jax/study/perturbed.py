@@ -71,7 +71,10 @@ def perturbed(
   def compute(rows: np.ndarray) -> np.ndarray:
     # The last block is filled up, so that one program serves all.
     full = np.resize(rows, _BLOCK)
-    inputs = [np.stack([base.read(i)[:, :, 0] for i in full])]
+    images = [base.read(i)[:, :, 0] for i in full]
+    if len(sizes := {image.shape for image in images}) > 1:
+      raise ValueError(f'a study takes images of one size, not {sorted(sizes)}')
+    inputs = [np.stack(images)]
     if family.reads == 'mask':
       inputs.append(np.stack([base.read_mask(i) for i in full]))
     with clock.on('perturbation'):
@@ -83,7 +86,10 @@ def perturbed(
     f'{name} {level:g}',
     base.ids,
     base.numbers,
-    [f'{stamp} {_VERSION} {name} {level} {seed}' for stamp in base.stamps],
+    [
+      f'{stamp} {_VERSION} {name} {level} {seed} {item}'
+      for stamp, item in zip(base.stamps, items, strict=True)
+    ],
     base.labels,
     lambda i: blocks.row(i)[:, :, None],
     base.read_mask,

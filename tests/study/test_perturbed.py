@@ -63,3 +63,15 @@ def test_greyscale(random):
   source = arrays.stack('set', colour, 'stamp', {})
   with pytest.raises(ValueError, match='in colour'):
     perturbed.greyscale(source, Config('')).read(1)
+
+
+def test_images_of_two_sizes_are_refused(source):
+  cut = lambda i: source.read(i)[: 12 - i % 2]  # noqa: E731
+  mixed = perturbed.Source(
+    'set', source.ids, source.numbers, source.stamps, {}, cut
+  )
+  altered = perturbed.perturbed(
+    mixed, np.arange(8), Condition('gaussian', 0.1), 0, Clock()
+  )
+  with pytest.raises(ValueError, match=r'one size, not \[\(11, 14\), \(12'):
+    altered.read(0)
