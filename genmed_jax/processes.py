@@ -77,6 +77,11 @@ def together() -> Iterator[None]:
     raise RuntimeError(f'process {first} failed: its own message says why')
 
 
+def agree(flag: bool) -> bool:
+  """Whether it is so on every process."""
+  return bool(multihost_utils.process_allgather(np.array(flag)).all())
+
+
 def leave(status: int) -> None:
   """Ends a process that failed, so that the others see it at once.
 

@@ -112,14 +112,13 @@ class Scorer:
     Scores are kept in the cache folder.
     """
     path = self._path(condition, seed)
-    if path.exists():
+    if processes.agree(path.exists()):
       return _loaded(path)
     generated = self._generated(condition, seed)
     with self._clock.on('statistics'):
       scores = self._compare(generated, seed)
-    if jax.process_index() == 0:
-      path.parent.mkdir(parents=True, exist_ok=True)
-      results.write_file(path, json.dumps(scores))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    results.write_file(path, json.dumps(scores))
     return scores
 
   def _generated(self, condition: Condition | None, seed: int) -> _Sets:
