@@ -137,10 +137,10 @@ def verdict_lines(effects: list[Effect]) -> Iterator[str]:
 
 def _in_words(effects: list[Effect]) -> Iterator[str]:
   said = {
-    RESPONDS: 'see it',
-    SATURATES: 'see it to a point',
-    WRONG: 'take it for an improvement',
-    NOTHING: 'see nothing',
+    RESPONDS: 'seen by',
+    SATURATES: 'seen to a point by',
+    WRONG: 'taken for an improvement by',
+    NOTHING: 'not seen by',
   }
   for family in dict.fromkeys(each.family for each in effects):
     parts = []
@@ -151,7 +151,7 @@ def _in_words(effects: list[Effect]) -> Iterator[str]:
         if (each.family, each.verdict) == (family, verdict)
       ]
       if named:
-        parts.append(f'{" ".join(named)} {words}')
+        parts.append(f'{words} {" ".join(named)}')
     yield f'* **{family}**: {"; ".join(parts)}.'
 
 
