@@ -16,7 +16,7 @@ from genmed_jax import (
 )
 from genmed_jax.study import run
 from genmed_jax.study.design import Config
-from genmed_jax.study.page import verdict_lines
+from genmed_jax.study.page import by_network, verdict_lines
 
 flags.DEFINE_list(
   'families', ['all'], f'all, or of: {", ".join(perturb.FAMILIES)}.'
@@ -71,7 +71,9 @@ def main() -> None:
   processes.join()
   effects = run.study(entry.config(Config))
   if jax.process_index() == 0:
-    sys.stdout.write('\n'.join(verdict_lines(effects)) + '\n')
+    for features, of_network in by_network(effects).items():
+      lines = f'{features}:', *verdict_lines(of_network)
+      sys.stdout.write('\n'.join(lines) + '\n')
 
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ _COLOUR_ENDS = 10.0  # Standard errors at which colours are full.
 _COLUMNS = 6
 
 
-def heat_map(effects: list[Effect]) -> bytes:
+def heat_map(effects: list[Effect], title: str) -> bytes:
   """A row per metric, a column per condition.
 
   The colour says how clearly the metric calls the images worse (red) or
@@ -52,11 +52,13 @@ def heat_map(effects: list[Effect]) -> bytes:
   figure.set_layout_engine('tight')
   bar = figure.colorbar(drawn, ax=axes, fraction=0.02, pad=0.01)
   bar.set_label('standard errors towards "worse"', fontsize=7)
-  axes.set_title(f'{effects[0].features}: change in percent', fontsize=9)
+  axes.set_title(
+    f'{title}, {effects[0].features}: change in percent', fontsize=9
+  )
   return _png(figure)
 
 
-def responses(effects: list[Effect]) -> bytes:
+def responses(effects: list[Effect], title: str) -> bytes:
   """Every metric against the level of one family, with 95 % intervals."""
   lines = -(-len(effects) // _COLUMNS)
   figure = Figure((2.3 * _COLUMNS, 1.7 * lines + 0.5))
@@ -76,7 +78,7 @@ def responses(effects: list[Effect]) -> bytes:
   for axes in panels[len(effects) :]:
     axes.set_axis_off()
   first = effects[0]
-  figure.suptitle(f'{first.family}, {first.features}', fontsize=9)
+  figure.suptitle(f'{title}, {first.family}, {first.features}', fontsize=9)
   return _png(figure)
 
 

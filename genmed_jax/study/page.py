@@ -59,13 +59,13 @@ def files(
     'sensitivity.json': json.dumps(_plain(report), indent=2) + '\n',
   }
   pictures = {}
-  for features in dict.fromkeys(each.features for each in effects):
-    of_network = [each for each in effects if each.features == features]
+  title = 'phantom numbers' if _of_phantom(provenance) else name
+  for features, of_network in by_network(effects).items():
     safe = re.sub(r'[^\w.-]+', '_', features)
-    pictures[f'heatmap_{safe}.png'] = figures.heat_map(of_network)
+    pictures[f'heatmap_{safe}.png'] = figures.heat_map(of_network, title)
     for family in dict.fromkeys(each.family for each in of_network):
       of_family = [each for each in of_network if each.family == family]
-      pictures[f'{family}_{safe}.png'] = figures.responses(of_family)
+      pictures[f'{family}_{safe}.png'] = figures.responses(of_family, title)
   text = '\n'.join(_page(name, effects, provenance, list(pictures)))
   return made | pictures | {'sensitivity.md': text + '\n'}
 
@@ -87,13 +87,12 @@ def _page(name, effects, provenance, pictures) -> Iterator[str]:
     f'Real images of {name}: {provenance["subjects"]} subjects, '
     f'{images["base"]} images in each set, {flags["seeds"]} seeds.'
   )
-  if flags['reference'].startswith('phantom:'):
+  if _of_phantom(provenance):
     yield (
       'These are phantom numbers: they show how metrics behave, and nothing '
       'about patients.'
     )
-  for features in dict.fromkeys(each.features for each in effects):
-    of_network = [each for each in effects if each.features == features]
+  for features, of_network in by_network(effects).items():
     yield from ('', f'## {features}', '')
     yield from verdict_lines(of_network)
     yield from ('', '### Family by family', '')
@@ -115,8 +114,20 @@ def _page(name, effects, provenance, pictures) -> Iterator[str]:
   yield 'Perturbation runs beside extraction; what was cached takes none.'
 
 
+def by_network(effects: list[Effect]) -> dict[str, list[Effect]]:
+  """The effects under each network."""
+  found = {}
+  for each in effects:
+    found.setdefault(each.features, []).append(each)
+  return found
+
+
+def _of_phantom(provenance: dict) -> bool:
+  return 'phantom:' in provenance['flags']['reference']
+
+
 def verdict_lines(effects: list[Effect]) -> Iterator[str]:
-  """A line per metric, a column per family."""
+  """A line per metric of one network, a column per family."""
   families = list(dict.fromkeys(each.family for each in effects))
   verdict = {(each.metric, each.family): each.verdict for each in effects}
   yield (
