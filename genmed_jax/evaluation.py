@@ -22,6 +22,7 @@ from genmed_jax.feature_spaces import (
 from genmed_jax.features import Features
 from genmed_jax.metrics import Comparison, FeatureSet
 from genmed_jax.results import Row
+from genmed_jax.run_config import RunConfig
 
 _SAMPLE_COLUMNS = (
   'features',
@@ -38,28 +39,15 @@ _SAMPLE_COLUMNS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(RunConfig):
   """What an evaluation does: the flags of ``genmed_jax.evaluate``."""
 
   reference: str
   generated: tuple[str, ...]
   train: str | None = None
   test: str | None = None
-  features: tuple[str, ...] = ('inception_v3',)
-  metrics: str = 'all'
   group_by: str | None = None
-  image_column: str | None = None
-  reference_root: str | None = None
   generated_root: str | None = None
-  intensity: str = 'dtype'
-  resize: str = 'tf1'
-  batch_size: int | None = None
-  dtype: str = 'float32'
-  bootstrap: int = 1000
-  seed: int = 2020
-  limit: int | None = None
-  cache_dir: str = '.'
-  output_dir: str = 'genmed_jax_results'
   on_error: str = 'fail'
   write_ids: bool = False
 

@@ -15,6 +15,7 @@ from genmed_jax.data.sources import open_source
 from genmed_jax.errors import UsageError
 from genmed_jax.features import Features
 from genmed_jax.networks import FeatureNetwork
+from genmed_jax.run_config import RunConfig
 from genmed_jax.stream import Extractor
 
 # What the features are called when the sources bring their own.
@@ -87,7 +88,7 @@ def samples_file(name: str) -> str:
   return f'samples_{safe}.csv'
 
 
-def check(config) -> None:
+def check(config: RunConfig) -> None:
   """Checks what can be checked before any source is opened.
 
   Raises:
@@ -176,7 +177,7 @@ def feature_spaces(config, sets: Sets) -> Iterator[FeatureSpace]:
   return _extracted(config, sets, load_networks(config))
 
 
-def load_networks(config) -> list[tuple[FeatureNetwork, list]]:
+def load_networks(config: RunConfig) -> list[tuple[FeatureNetwork, list]]:
   """The networks of a run, each with ``FeatureSpace.metrics`` of its own.
 
   Raises:
@@ -203,7 +204,7 @@ def load_networks(config) -> list[tuple[FeatureNetwork, list]]:
 
 
 def extractor(
-  config, network: FeatureNetwork, *, intensity: str, on_error: str
+  config: RunConfig, network: FeatureNetwork, *, intensity: str, on_error: str
 ) -> Extractor:
   """What runs images through a network as ``config`` says."""
   return Extractor(

@@ -11,10 +11,11 @@ import numpy as np
 from genmed_jax.data.source import Source
 from genmed_jax.errors import UsageError
 from genmed_jax.perturb import FAMILIES
+from genmed_jax.run_config import RunConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(RunConfig):
   """What a study does: the flags of ``genmed_jax.sensitivity``."""
 
   reference: str
@@ -28,19 +29,6 @@ class Config:
   scanner_column: str = 'scanner'
   region_size: int | None = None
   write_images: bool = False
-  features: tuple[str, ...] = ('inception_v3',)
-  metrics: str = 'all'
-  image_column: str | None = None
-  reference_root: str | None = None
-  intensity: str = 'dtype'
-  resize: str = 'tf1'
-  batch_size: int | None = None
-  dtype: str = 'float32'
-  bootstrap: int = 1000
-  seed: int = 2020
-  limit: int | None = None
-  cache_dir: str = '.'
-  output_dir: str = 'genmed_jax_sensitivity'
 
 
 class Condition(NamedTuple):

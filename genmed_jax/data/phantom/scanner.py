@@ -21,17 +21,17 @@ class Scanner(NamedTuple):
     blur: Standard deviation of the point spread, in widths of the image.
   """
 
-  gamma: jax.Array
-  noise: jax.Array
-  bias: jax.Array
-  blur: jax.Array
+  gamma: tuple[float, float]
+  noise: tuple[float, float]
+  bias: tuple[float, float]
+  blur: tuple[float, float]
 
 
 _SCANNERS = Scanner(
-  gamma=jnp.array([1.0, 0.82]),
-  noise=jnp.array([1.0, 1.8]),
-  bias=jnp.array([0.10, 0.18]),
-  blur=jnp.array([0.003, 0.007]),
+  gamma=(1.0, 0.82),
+  noise=(1.0, 1.8),
+  bias=(0.10, 0.18),
+  blur=(0.003, 0.007),
 )
 
 
@@ -51,7 +51,7 @@ def acquire(
   """
   size = signal.shape[0]
   field, grain = jax.random.split(key)
-  scanner = Scanner(*(values[which] for values in _SCANNERS))
+  scanner = Scanner(*(jnp.array(values)[which] for values in _SCANNERS))
   signal = jnp.maximum(signal, 0.0) ** scanner.gamma
   signal = gaussian_blur(signal, scanner.blur * size)
   signal *= 1 + scanner.bias * smooth_field(field, size, 1.5)
