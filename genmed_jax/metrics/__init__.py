@@ -24,6 +24,7 @@ from genmed_jax.metrics.manifold import (
   prdc,
   realism,
 )
+from genmed_jax.metrics.marginals import marginal_wasserstein
 from genmed_jax.metrics.memorisation import authenticity, memorisation_index
 from genmed_jax.metrics.mmd import (
   cmmd,
@@ -57,6 +58,7 @@ __all__ = [
   'gaussian_mmd',
   'inception_score',
   'kid',
+  'marginal_wasserstein',
   'memorisation_index',
   'METRICS',
   'nearest_neighbours',

@@ -16,7 +16,6 @@ from genmed_jax.data.source import Source
 from genmed_jax.feature_spaces import extractor
 from genmed_jax.features import Features
 from genmed_jax.metrics import Comparison, FeatureSet, Score
-from genmed_jax.metrics.marginals import marginal_wasserstein
 from genmed_jax.metrics.resampling import normal_interval
 from genmed_jax.networks import FeatureNetwork
 from genmed_jax.study.clock import Clock
@@ -215,7 +214,7 @@ class Scorer:
         scores[name] = metrics.score(OF_REGION_FEATURES[name], part)
         continue
       columns = OF_REGION_STATISTICS[name]
-      value, error = marginal_wasserstein(
+      value, error = metrics.marginal_wasserstein(
         real['reference'].statistics[:, columns],
         generated.statistics[:, columns],
         replicates=self.config.bootstrap,
