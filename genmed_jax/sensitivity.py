@@ -35,7 +35,7 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
   'images',
   None,
-  'In each set; a fifth of the real images if not given.',
+  'In each set; a sixth of the real images if not given.',
   lower_bound=2,
 )
 flags.DEFINE_string(

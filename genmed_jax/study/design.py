@@ -91,13 +91,13 @@ def split(whose: np.ndarray, images: int | None, seed: int) -> Roles:
 
   Args:
     whose: From :func:`subjects`.
-    images: In each set but the pool; a fifth of all if None.
+    images: In each set but the pool; a sixth of all if None.
     seed: Of the deal.
 
   Raises:
     UsageError: if the subjects do not make four sets of that size.
   """
-  images = images or len(whose) // 5
+  images = images or len(whose) // 6
   random = np.random.default_rng([seed, 2])
   names, numbers = np.unique(whose, return_inverse=True)
   order = random.permutation(len(names))

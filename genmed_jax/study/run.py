@@ -78,10 +78,7 @@ def study(config: Config) -> list[Effect]:
     config = dataclasses.replace(
       config, region_size=regions.usual_size(extents[extents > 0])
     )
-  for condition in chosen:  # What cannot be drawn is to fail now.
-    if not changes_images(condition):
-      for seed, parts in roles.items():
-        composed(source, config, condition, parts, seed)
+  _check_drawn(source, config, chosen, roles)
   rows, effects = [], []
   for network, defined in loaded:
     scorer = Scorer(
@@ -130,6 +127,19 @@ def _opened(config: Config) -> Source:
       f'{config.reference} holds features: a study perturbs images'
     )
   return greyscale(source, config)
+
+
+def _check_drawn(source, config, chosen, roles: dict[int, Roles]) -> None:
+  """Draws the composed sets once, so that what cannot be drawn fails now."""
+  for condition in chosen:
+    if changes_images(condition):
+      continue
+    for seed, parts in roles.items():
+      try:
+        composed(source, config, condition, parts, seed)
+      except UsageError as error:
+        family, level = condition
+        raise UsageError(f'{family} {level:g}: {error}') from error
 
 
 def _split_metrics(text: str) -> tuple[str, tuple[str, ...] | None]:

@@ -28,7 +28,7 @@ def test_no_subject_plays_two_roles(random):
 
 def test_every_image_is_dealt_where_subjects_are_unknown():
   roles = design.split(np.arange(100).astype(str), None, seed=0)
-  assert len(roles.base) == 20
+  assert len(roles.base) == 16
   parts = np.concatenate([roles.reference, roles.train, roles.test, roles.pool])
   np.testing.assert_array_equal(np.sort(parts), np.arange(100))
 

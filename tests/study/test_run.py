@@ -153,7 +153,7 @@ def test_run_flags_repeat_the_run(finished, tmp_path):
     ({'metrics': 'fd,fod'}, "did you mean 'fd'"),
     (
       {'families': ('mode_collapse',), 'levels': (), 'images': 30},
-      'are needed, there are .* to draw from: lower --images',
+      'mode_collapse .: .* needed, there are .* to draw from: lower --images',
     ),
   ],
 )
