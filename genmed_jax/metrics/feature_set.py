@@ -100,11 +100,11 @@ class FeatureSet:
 
 
 def _while_in_use(rows: Rows) -> Callable[[], Rows | None]:
-  """Gives the rows back as long as somebody else holds on to them."""
-  parts = [weakref.ref(part) for part in rows]
+  """Gives the rows back as long as somebody else holds on to their values."""
+  values, mask = weakref.ref(rows.values), rows.mask
 
   def found() -> Rows | None:
-    there = Rows(*(part() for part in parts))
-    return None if there.values is None or there.mask is None else there
+    there = values()
+    return None if there is None else Rows(there, mask)
 
   return found

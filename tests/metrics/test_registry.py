@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 
@@ -73,6 +75,19 @@ def test_halves_are_disjoint_and_seeded(comparison):
   assert one.counts == (30, 30)
   rest = one.generated.to_host()
   assert not (halves[:, None] == rest).all(-1).any()
+
+
+def test_parts_are_laid_out_while_in_use_and_wholes_for_good(comparison):
+  whole = comparison(n=20).reference
+  assert whole.rows.values is whole.rows.values
+  part = whole.pick(np.arange(4, 9))
+  values = part.rows.values
+  assert part.rows.values is values
+  assert part.rows.mask.sum() == 5
+  gone = weakref.ref(values)
+  del values
+  assert gone() is None
+  np.testing.assert_array_equal(part.to_host(), whole.to_host()[4:9])
 
 
 def test_halves_are_no_larger_than_the_generated_set(comparison):
