@@ -1,14 +1,13 @@
 """The sets of a run, and their features under each network asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import dataclasses
 from pathlib import Path
-import re
 
 import numpy as np
 
 from genmed_jax import mesh as mesh_lib
-from genmed_jax import metrics, networks, processes
+from genmed_jax import metrics, networks, processes, results
 from genmed_jax.data import decode
 from genmed_jax.data.source import Source, StoredFeatures
 from genmed_jax.data.sources import open_source
@@ -84,8 +83,7 @@ class FeatureSpace:
 
 def samples_file(name: str) -> str:
   """The file of a generated set's per-image scores."""
-  safe = re.sub(r'[^\w.-]+', '_', name)
-  return f'samples_{safe}.csv'
+  return f'samples_{results.file_stem(name)}.csv'
 
 
 def check(config: RunConfig) -> None:
@@ -205,15 +203,19 @@ def load_networks(config: RunConfig) -> list[tuple[FeatureNetwork, list]]:
 
 def extractor(
   config: RunConfig, network: FeatureNetwork, *, intensity: str, on_error: str
-) -> Extractor:
-  """What runs images through a network as ``config`` says."""
-  return Extractor(
+) -> Callable[[Source], Features]:
+  """What runs images through a network as ``config`` says.
+
+  On every process together: none goes on from what failed on another.
+  """
+  extract = Extractor(
     network,
     cache_dir=Path(config.cache_dir),
     intensity=intensity,
     batch_size=config.batch_size,
     on_error=on_error,
   )
+  return processes.together()(extract)
 
 
 def _extracted(config, sets: Sets, loaded) -> Iterator[FeatureSpace]:
@@ -226,7 +228,7 @@ def _extracted(config, sets: Sets, loaded) -> Iterator[FeatureSpace]:
       chosen,
       network.provenance,
       sets,
-      processes.together()(extract),
+      extract,
     )
 
 

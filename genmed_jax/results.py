@@ -8,6 +8,7 @@ import io
 import json
 import os
 from pathlib import Path
+import re
 import tempfile
 from typing import NamedTuple
 
@@ -63,6 +64,11 @@ def write(output_dir: Path, files: dict[str, str]) -> None:
   for path in output_dir.glob('samples_*.csv'):
     if path.name not in files:
       path.unlink()
+
+
+def file_stem(name: str) -> str:
+  """A name in letters that file systems take."""
+  return re.sub(r'[^\w.-]+', '_', name)
 
 
 def write_file(path: Path, content: str | bytes) -> None:

@@ -85,8 +85,11 @@ def _reads(archive, key: str) -> bool:
   """Whether an array is known by name, or a column of strings."""
   if key in _KNOWN:
     return True
+  if f'{key}.npy' not in archive.zip.namelist():
+    return False
   with archive.zip.open(f'{key}.npy') as file:
-    np.lib.format.read_magic(file)
+    if np.lib.format.read_magic(file) != (1, 0):
+      return False  # No plain array.
     _, _, dtype = np.lib.format.read_array_header_1_0(file)
   return dtype.kind == 'U'
 

@@ -86,6 +86,13 @@ def parse_intensity(text: str) -> Callable[[np.ndarray], np.ndarray]:
   )
 
 
+def as_float(image: np.ndarray) -> np.ndarray:
+  """What :func:`parse_intensity` gives, as float32 in [0, 1]."""
+  if not np.issubdtype(image.dtype, np.integer):
+    return image
+  return image / np.float32(np.iinfo(image.dtype).max)
+
+
 def _by_dtype(image: np.ndarray) -> np.ndarray:
   if image.dtype == bool:
     return image.astype(np.uint8) * np.uint8(255)

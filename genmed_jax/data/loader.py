@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genmed_jax.data.decode import as_float
 from genmed_jax.data.source import Source
 from genmed_jax.errors import DecodeError
 
@@ -121,16 +122,12 @@ def _stack(pending, batch_size: int) -> Batch:
   for row, image in enumerate(images):
     if image is not None:
       sizes[row] = image.shape[:2]
-      canvas[row, : sizes[row, 0], : sizes[row, 1]] = _as(image, dtype)
+      canvas[row, : sizes[row, 0], : sizes[row, 1]] = (
+        image if image.dtype == dtype else as_float(image)
+      )
   mask = np.zeros(batch_size, bool)
   mask[: len(images)] = [image is not None for image in images]
   return Batch(canvas, sizes, mask, len(images), errors)
-
-
-def _as(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
-  if image.dtype == dtype or not np.issubdtype(image.dtype, np.integer):
-    return image
-  return image / np.float32(np.iinfo(image.dtype).max)
 
 
 def _roomy(side: int) -> int:

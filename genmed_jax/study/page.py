@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 import json
-import re
 
 from genmed_jax import results
 from genmed_jax.study import figures
@@ -61,7 +60,7 @@ def files(
   pictures = {}
   title = 'phantom numbers' if _of_phantom(provenance) else name
   for features, of_network in by_network(effects).items():
-    safe = re.sub(r'[^\w.-]+', '_', features)
+    safe = results.file_stem(features)
     pictures[f'heatmap_{safe}.png'] = figures.heat_map(of_network, title)
     for family in dict.fromkeys(each.family for each in of_network):
       of_family = [each for each in of_network if each.family == family]

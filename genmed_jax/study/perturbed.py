@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Callable
+import dataclasses
 import threading
 
 import jax
@@ -82,17 +83,14 @@ def perturbed(
       return np.asarray(changed)[: len(rows)]
 
   blocks = _Blocks(len(items), compute)
-  return Source(
-    f'{name} {level:g}',
-    base.ids,
-    base.numbers,
-    [
+  return dataclasses.replace(
+    base,
+    name=f'{name} {level:g}',
+    stamps=[
       f'{stamp} {_VERSION} {name} {level} {seed} {item}'
       for stamp, item in zip(base.stamps, items, strict=True)
     ],
-    base.labels,
-    lambda i: blocks.row(i)[:, :, None],
-    base.read_mask,
+    read=lambda i: blocks.row(i)[:, :, None],
   )
 
 
@@ -113,21 +111,10 @@ def greyscale(source: Source, config: Config) -> Source:
     image = to_unit(source.read(i))
     if (image != image[:, :, :1]).any():
       raise ValueError('it is in colour, and perturbations are of greyscale')
-    image = image[:, :, :1]
-    if image.dtype == np.float32:
-      return image
-    return image / np.float32(np.iinfo(image.dtype).max)
+    return decode.as_float(image[:, :, :1])
 
   stamps = [f'{stamp} {config.intensity}' for stamp in source.stamps]
-  return Source(
-    source.name,
-    source.ids,
-    source.numbers,
-    stamps,
-    source.labels,
-    read,
-    source.read_mask,
-  )
+  return dataclasses.replace(source, stamps=stamps, read=read)
 
 
 class _Blocks:

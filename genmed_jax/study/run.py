@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 import tqdm
 
-from genmed_jax import metrics, regions, results
+from genmed_jax import regions, results
 from genmed_jax.data.source import Source
 from genmed_jax.data.sources import open_source
 from genmed_jax.errors import UsageError
@@ -159,7 +159,6 @@ def _split_metrics(text: str) -> tuple[str, tuple[str, ...] | None]:
     raise UsageError(
       f'--metrics={text}: metrics of regions stand beside one of whole images'
     )
-  metrics.select(','.join(whole))
   return ','.join(whole), tuple(dict.fromkeys(of_regions))
 
 

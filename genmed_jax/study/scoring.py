@@ -81,12 +81,13 @@ class Scorer:
     self._mesh = mesh_lib.data_mesh()
     self._network = network
     self._source = source
+    self._content = source.digest(range(len(source)))
     self._roles = roles
     self._clock = clock
     # Sources of a study are in [0, 1] already; rows stand for items of it, so
     # none may be left out.
-    self._extract = processes.together()(
-      extractor(config, network, intensity='dtype', on_error='fail')
+    self._extract = extractor(
+      config, network, intensity='dtype', on_error='fail'
     )
     with clock.on('extraction'):
       self._whole = self._everywhere(source)
@@ -228,7 +229,7 @@ class Scorer:
     """Where the scores of a condition are kept."""
     described = (
       _VERSION,
-      self._source.digest(range(len(self._source))),
+      self._content,
       self._network.identity,
       [role.tobytes() for role in self._roles[seed]],
       condition and tuple(condition),

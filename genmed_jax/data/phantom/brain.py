@@ -45,11 +45,8 @@ def draw(key: jax.Array, size: int, *, contrast: str, tumours) -> Drawing:
   def uniform(low, high):
     return low + (high - low) * next(drawn)
 
-  x0, y0 = grid(size)
   tilt = uniform(-0.12, 0.12)
-  dx, dy = uniform(-0.04, 0.04), uniform(-0.04, 0.04)
-  x = jnp.cos(tilt) * (x0 - dx) + jnp.sin(tilt) * (y0 - dy)
-  y = jnp.cos(tilt) * (y0 - dy) - jnp.sin(tilt) * (x0 - dx)
+  x, y = grid(size, tilt, uniform(-0.04, 0.04), uniform(-0.04, 0.04))
 
   # Depth: 1 at the scalp, 0 at the centre, over a wobbling ellipse.
   width, height = uniform(0.66, 0.78), uniform(0.82, 0.92)

@@ -14,10 +14,24 @@ _WAVES = 24
 _product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
-def grid(size: int) -> tuple[jax.Array, jax.Array]:
-  """Coordinates x and y of the pixels' centres, ``[size, size]`` each."""
+def grid(size: int, tilt, dx, dy) -> tuple[jax.Array, jax.Array]:
+  """Where the pixels' centres are in a head that is moved and then tilted.
+
+  Args:
+    size: Side in pixels.
+    tilt: Angle of the head.
+    dx: Where its middle is.
+    dy: The same, downwards.
+
+  Returns:
+    Its own coordinates x and y, ``[size, size]`` each.
+  """
   axis = (jnp.arange(size) + 0.5) / size * 2 - 1
-  return jnp.meshgrid(axis, axis)
+  x, y = jnp.meshgrid(axis, axis)
+  return (
+    jnp.cos(tilt) * (x - dx) + jnp.sin(tilt) * (y - dy),
+    jnp.cos(tilt) * (y - dy) - jnp.sin(tilt) * (x - dx),
+  )
 
 
 def ellipse(x, y, a, b) -> jax.Array:

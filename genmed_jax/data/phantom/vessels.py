@@ -115,10 +115,8 @@ def draw(key: jax.Array, size: int) -> Drawing:
   radii = calibre * (_RADII[:, :1] * (1 - t.T) + _RADII[:, 1:] * t.T)
   radii = jnp.where(missing[:, None], 1e-4, radii)
 
-  tilt, dx, dy = uniform(-0.1, 0.1), uniform(-0.04, 0.04), uniform(-0.04, 0.04)
-  x0, y0 = grid(size)
-  x = jnp.cos(tilt) * (x0 - dx) + jnp.sin(tilt) * (y0 - dy)
-  y = jnp.cos(tilt) * (y0 - dy) - jnp.sin(tilt) * (x0 - dx)
+  tilt = uniform(-0.1, 0.1)
+  x, y = grid(size, tilt, uniform(-0.04, 0.04), uniform(-0.04, 0.04))
   inside = _tubes(
     x / 0.92,
     y / 0.92,
