@@ -71,12 +71,10 @@ def shard_rows(mesh: Mesh, local: np.ndarray) -> Rows:
   counts = multihost_utils.process_allgather(np.array(len(local)))
   local_devices = len(mesh.local_devices)
   per_device = max(1, -(-int(np.max(counts)) // local_devices))
-  padded = per_device * local_devices
-  values = np.zeros((padded, *local.shape[1:]), local.dtype)
-  values[: len(local)] = local
-  return Rows(
-    to_mesh(mesh, values), to_mesh(mesh, np.arange(padded) < len(local))
-  )
+  mask = np.arange(per_device * local_devices) < len(local)
+  if padding := len(mask) - len(local):  # Or a copy is saved.
+    local = np.pad(local, [(0, padding)] + [(0, 0)] * (local.ndim - 1))
+  return Rows(to_mesh(mesh, local), to_mesh(mesh, mask))
 
 
 def to_mesh(mesh: Mesh, local: np.ndarray) -> jax.Array:

@@ -180,9 +180,15 @@ class Comparison:
   @functools.cached_property
   def likelihood_divergence(self) -> likelihood.FeatureLikelihoodDivergence:
     """FLD on test and train images, and the gap."""
+    train, test = self.held_out
     random = np.random.default_rng(self.seed)
-    sets = (_at_most(each, random) for each in (*self.held_out, self.generated))
-    return likelihood.feature_likelihood_divergence(*sets, seed=self.seed)
+    # Not as *sets: the call would hold on to what is too large to hold twice.
+    return likelihood.feature_likelihood_divergence(
+      _at_most(train, random),
+      _at_most(test, random),
+      _at_most(self.generated, random),
+      seed=self.seed,
+    )
 
   @functools.cached_property
   def halves(self) -> 'Comparison':

@@ -10,7 +10,7 @@ import scipy.linalg
 
 from genmed_jax.mesh import as_rows, host_rows, Rows, to_host
 from genmed_jax.metrics.folds import check_features, map_rows
-from genmed_jax.metrics.moments import Moments, moments, row_mean
+from genmed_jax.metrics.moments import moments, row_mean
 
 
 class FrechetDistance(NamedTuple):
@@ -27,13 +27,13 @@ class Gaussian(NamedTuple):
     count: How many images it was fitted to.
     mean: ``[d]``.
     factor: ``[d, r]``, of the covariance: ``factor @ factor.T``.
-    moments: Of the images, where there are more of them than features.
+    is_low_rank: Whether there are fewer images than features.
   """
 
   count: int
   mean: np.ndarray
   factor: np.ndarray
-  moments: Moments | None
+  is_low_rank: bool
 
 
 def frechet_distance(
@@ -101,7 +101,7 @@ def frechet_distance(
       difference @ difference
       + np.sum(fit_x.factor**2)
       + np.sum(fit_y.factor**2)
-      - 2 * _nuclear_norm(cross, not (fit_x.moments and fit_y.moments))
+      - 2 * _nuclear_norm(cross, fit_x.is_low_rank or fit_y.is_low_rank)
     )
     value = max(float(value), 0.0)  # Equal fits differ by rounding.
     if not std_error:
@@ -140,13 +140,13 @@ def _fit(x: Rows) -> Gaussian:
   if count < x.values.shape[1]:
     mean = to_host(row_mean(x)[1])
     centred = host_rows(*x).astype(np.float64) - mean
-    return Gaussian(count, mean, centred.T / np.sqrt(count - 1), None)
+    return Gaussian(count, mean, centred.T / np.sqrt(count - 1), True)
   fit = moments(x)
   factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(fit.covariance, lower=1)
   rank = max(rank, 1)  # Constant features keep a column, of zeros.
   unpivoted = np.empty((len(factor), rank))
   unpivoted[pivots - 1] = np.tril(factor)[:, :rank]
-  return Gaussian(count, fit.mean, unpivoted, fit)
+  return Gaussian(count, fit.mean, unpivoted, False)
 
 
 def _nuclear_norm(cross: np.ndarray, rank_deficient: bool) -> float:

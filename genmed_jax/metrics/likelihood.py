@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax import mesh as mesh_lib
-from genmed_jax.mesh import Rows
+from genmed_jax.mesh import host_rows, Rows, take_rows
 from genmed_jax.metrics.folds import TooFewImages
 from genmed_jax.metrics.mixture import (
   Fit,
   fit_log_variances,
+  least_distances,
   negative_log_likelihoods,
   squared_distances_to,
 )
@@ -72,8 +73,9 @@ def feature_likelihood_score(
   References:
     Jiralerspong et al., 2023, arXiv 2302.04440v1, section 3.
   """
-  sets = _checked(train, baseline, test, y)
-  train, baseline, test, y = _standardised(sets, sets)
+  train, baseline, test, y = _standardised(
+    _checked(train, baseline, test, y), over=slice(None)
+  )
   mesh = mesh or mesh_lib.data_mesh(jax.local_devices())
   train, test = (mesh_lib.shard_rows(mesh, each) for each in (train, test))
   width = y.shape[1]
@@ -138,21 +140,23 @@ def feature_likelihood_divergence(
   train, test, y = _checked(train, test, y)
   if len(train) < 4:
     raise TooFewImages(f'needs 4 training images for halves, got {len(train)}')
-  train, test, y = _standardised((train, test, y), [test])
-  mesh = mesh or mesh_lib.data_mesh(jax.local_devices())
-  shuffled = train[np.random.default_rng(seed).permutation(len(train))]
+  order = np.random.default_rng(seed).permutation(len(train))
   half = min(len(y), len(train) // 2)
-  rows, held_out = (mesh_lib.shard_rows(mesh, each) for each in (train, test))
-  scored = _fitted(rows, y)
+  train, test, y = _standardised([train, test, y], over=slice(1, 2))
+  mesh = mesh or mesh_lib.data_mesh(jax.local_devices())
+  train, test = (mesh_lib.shard_rows(mesh, each) for each in (train, test))
+  y = mesh_lib.replicate(mesh, y)
+  scored = _fitted(train, y)
+  half_train = host_rows(*take_rows(train, order[:half]))
   baseline = _fitted(
-    mesh_lib.shard_rows(mesh, shuffled[half:]), shuffled[:half]
+    take_rows(train, order[half:]), mesh_lib.replicate(mesh, half_train)
   )
   on_test, on_train, base = (
     100 / y.shape[1] * negative_log_likelihoods(images, *mixture)
     for images, mixture in (
-      (held_out, scored),
-      (rows, scored),
-      (held_out, baseline),
+      (test, scored),
+      (train, scored),
+      (test, baseline),
     )
   )
   return FeatureLikelihoodDivergence(
@@ -168,13 +172,13 @@ def feature_likelihood_divergence(
   )
 
 
-def _fitted(train: Rows, centres: np.ndarray):
+def _fitted(train: Rows, centres: jax.Array):
   """Centres, log variances and log weights of FLD's mixture."""
   count, width = int(train.mask.sum()), centres.shape[1]
-  mean = np.asarray(_masked_sum(train)) / count
+  mean = _masked_sum(train) / count
   scale = np.append(np.ones(len(centres)), _FLD_SHRINK)  # The mean's.
-  distances = squared_distances_to(train, np.vstack([centres, mean]), scale)
-  nearest = mesh_lib.to_host(_nearest(distances, train.mask))
+  distances = squared_distances_to(train, jnp.vstack([centres, mean]), scale)
+  nearest = least_distances(distances, train.mask)
   start = np.log((nearest[:-1] + _FLD_FLOOR) / width)
   weights = np.full(len(centres), -np.log(len(centres)))
   fitted = fit_log_variances(
@@ -193,12 +197,6 @@ def _masked_sum(x: Rows) -> jax.Array:
   return jnp.sum(jnp.where(x.mask[:, None], x.values, 0.0), axis=0)
 
 
-@jax.jit
-def _nearest(distances, mask):
-  """The least distance to each centre."""
-  return jnp.where(mask[:, None], distances, jnp.inf).min(axis=0)
-
-
 def _checked(*sets: np.ndarray) -> list[np.ndarray]:
   sets = [np.asarray(each) for each in sets]
   widths = {each.shape[1] if each.ndim == 2 else each.shape for each in sets}
@@ -211,11 +209,12 @@ def _checked(*sets: np.ndarray) -> list[np.ndarray]:
   return sets
 
 
-def _standardised(sets, over) -> list[np.ndarray]:
-  """Every set about the mean of those in ``over``, in units of its deviation.
+def _standardised(sets: list[np.ndarray], over: slice) -> list[np.ndarray]:
+  """Every set about the mean of ``sets[over]``, in units of its deviation.
 
-  Set by set: the sets together may be all that memory holds.
+  Block by block: the sets together may be all that memory holds.
   """
+  over = sets[over]
   count = sum(map(len, over))
   mean = sum(each.sum(axis=0, dtype=np.float64) for each in over) / count
   squares = sum(

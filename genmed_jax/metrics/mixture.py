@@ -5,6 +5,7 @@ their rows laid over the devices; each step of the fit is one sweep over them,
 tile by tile, in closed form: no graph is recorded and nothing else is stored.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -62,6 +63,12 @@ def squared_distances_to(
   return _distances(x.values, jnp.asarray(centres), scale, mesh=mesh)
 
 
+def least_distances(distances: jax.Array, mask: jax.Array) -> np.ndarray:
+  """Of the rows that count, to each centre, ``[m]``."""
+  mesh = mesh_lib.mesh_of(distances)
+  return to_host(_least(distances, mask, mesh=mesh))
+
+
 def fit_log_variances(
   distances: jax.Array,
   mask: jax.Array,
@@ -108,12 +115,13 @@ def negative_log_likelihoods(
 def _distances(x, centres, scale, *, mesh):
   def per_device(x, centres, scale):
     size = min(_EVALUATED, len(x))
+    norms = jnp.sum(centres**2, axis=1)
 
     # In place: lax.map would join its batches in a second array as large.
     def one_tile(t, squared):
       start = jnp.minimum(t * size, len(x) - size)
       tile = lax.dynamic_slice_in_dim(x, start, size)
-      found = scale * jax.vmap(lambda row: _to_centres(row, centres))(tile)
+      found = scale * _to_centres(tile, centres, norms)
       return lax.dynamic_update_slice_in_dim(squared, found, start, 0)
 
     nothing = jnp.zeros((len(x), len(centres)), x.dtype)
@@ -122,13 +130,40 @@ def _distances(x, centres, scale, *, mesh):
   return _over(mesh, per_device, 2)(x, centres, scale)
 
 
+@functools.partial(jax.jit, static_argnames=('mesh',))
+def _least(distances, mask, *, mesh):
+  def per_device(distances, mask):
+    size = min(_SWEPT, len(mask))
+
+    # Tile by tile: XLA would mask a second array as large first.
+    def one_tile(t, least):
+      (tile, counts), _ = row_tile((distances, mask), t, size)
+      found = jnp.where(counts[:, None], tile, jnp.inf).min(axis=0)
+      return jnp.minimum(least, found)
+
+    nothing = jnp.full(distances.shape[1], jnp.inf, distances.dtype)
+    tiles = -(-len(mask) // size)
+    return lax.pmin(
+      lax.fori_loop(0, tiles, one_tile, nothing), mesh_lib.DATA_AXIS
+    )
+
+  return jax.shard_map(
+    per_device,
+    mesh=mesh,
+    in_specs=(mesh_lib.ROWS,) * 2,
+    out_specs=mesh_lib.REPLICATED,
+    check_vma=False,
+  )(distances, mask)
+
+
 @mesh_lib.product_jit(static_argnames=())
 def _log_likelihoods(x, centres, log_variances, log_weights, *, mesh):
   def per_device(x, centres, log_variances, log_weights):
     slope, intercept = _components(log_variances, log_weights, x.shape[1])
+    norms = jnp.sum(centres**2, axis=1)
     return lax.map(
       lambda row: jax.nn.logsumexp(
-        slope * _to_centres(row, centres) + intercept
+        slope * _to_centres(row, centres, norms) + intercept
       ),
       x,
       batch_size=_EVALUATED,
@@ -148,11 +183,12 @@ def _over(mesh, per_device, replicated):
   )
 
 
-def _to_centres(row, centres):
-  norms = row @ row + jnp.sum(centres**2, axis=1)
-  products = jnp.matmul(row, centres.T, precision=lax.Precision.HIGHEST)
+def _to_centres(x, centres, norms):
+  """Squared distances of ``x [..., d]`` to all centres, ``[..., m]``."""
+  norms = jnp.sum(x**2, axis=-1, keepdims=True) + norms
+  products = jnp.matmul(x, centres.T, precision=lax.Precision.HIGHEST)
   squared = norms - 2 * products
-  slack = rounding(len(row)) * jnp.finfo(row.dtype).eps * norms
+  slack = rounding(x.shape[-1]) * jnp.finfo(x.dtype).eps * norms
   return jnp.where(squared <= slack, 0.0, squared)
 
 
