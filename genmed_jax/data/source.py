@@ -55,6 +55,13 @@ class Source:
       self.read_mask and (lambda i: self.read_mask(int(items[i]))),
     )
 
+  def of_masks(self) -> 'Source':
+    """The masks themselves as images ``[h, w, 1]`` uint8, 0 or 255."""
+    return dataclasses.replace(
+      self,
+      read=lambda i: self.read_mask(i)[:, :, None] * np.uint8(255),
+    )
+
 
 @dataclasses.dataclass(frozen=True)
 class StoredFeatures:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import re
 from typing import NamedTuple
 
 from absl import logging
@@ -56,41 +55,11 @@ class Roles(NamedTuple):
   pool: np.ndarray
 
 
-def subjects(source: Source, config: Config) -> np.ndarray:
-  """Whose image each is, ``[n]``; images are taken one by one if unknown.
-
-  Raises:
-    UsageError: if there is no such column, or the pattern does not match.
-  """
-  if column := config.subject_column:
-    if column not in source.labels:
-      raise UsageError(
-        f'--subject_column={column}: {source.name} has no such column; it has '
-        f'{", ".join(source.labels) or "none"}'
-      )
-    return source.labels[column]
-  if config.subject_pattern is None:
-    return np.arange(len(source)).astype(str)
-  try:
-    pattern = re.compile(config.subject_pattern)
-  except re.error as error:
-    raise UsageError(
-      f'--subject_pattern={config.subject_pattern}: {error}'
-    ) from error
-  found = [pattern.search(name) for name in source.ids]
-  if None in found:
-    raise UsageError(
-      f'--subject_pattern={config.subject_pattern} does not match '
-      f'{source.ids[found.index(None)]!r}'
-    )
-  return np.array([match[pattern.groups and 1] for match in found])
-
-
 def split(whose: np.ndarray, images: int | None, seed: int) -> Roles:
   """Deals subjects out to the roles and draws as many images for each.
 
   Args:
-    whose: From :func:`subjects`.
+    whose: From ``data.subjects.subjects``.
     images: In each set but the pool; a sixth of all if None.
     seed: Of the deal.
 

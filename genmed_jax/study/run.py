@@ -12,6 +12,7 @@ import tqdm
 from genmed_jax import regions, results
 from genmed_jax.data.source import Source
 from genmed_jax.data.sources import open_source
+from genmed_jax.data.subjects import subjects
 from genmed_jax.errors import UsageError
 from genmed_jax.feature_spaces import check, load_networks
 from genmed_jax.study import page
@@ -21,7 +22,6 @@ from genmed_jax.study.design import (
   Config,
   Roles,
   split,
-  subjects,
 )
 from genmed_jax.study.effects import Found, Scores
 from genmed_jax.study.perturbed import (
@@ -65,7 +65,7 @@ def study(config: Config) -> list[Effect]:
   check(config)
   source = _opened(config)
   chosen = conditions(source, config)
-  whose = subjects(source, config)
+  whose = subjects(source, config.subject_column, config.subject_pattern)
   seeds = range(config.seed, config.seed + config.seeds)
   roles = {seed: split(whose, config.images, seed) for seed in seeds}
   loaded = load_networks(config)

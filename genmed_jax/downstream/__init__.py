@@ -1,0 +1,1 @@
+"""What synthetic images are for: networks that are trained and applied."""

@@ -1,0 +1,183 @@
+"""What trainings are told, and what they all leave behind."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import jax
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax import results
+from genmed_jax.data.source import Source
+from genmed_jax.data.sources import open_source
+from genmed_jax.data.subjects import deal, subjects
+from genmed_jax.downstream import training
+from genmed_jax.downstream.pictures import Batches
+from genmed_jax.downstream.training import Plan, Trained
+from genmed_jax.errors import UsageError
+from genmed_jax.networks import trained, weights
+from genmed_jax.networks.trained import Weights
+
+# To be raised when a training comes to go another way.
+_VERSION = 'training-1'
+
+# Shares of the images that train, that say when to stop, and that are held
+# out for the report.
+SHARES = (0.7, 0.15, 0.15)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+  """What a training does: the flags of ``genmed_jax.train``.
+
+  None stands for what is usual for the task.
+  """
+
+  task: str
+  train: str
+  generated: str | None = None
+  test: str | None = None
+  root: str | None = None
+  image_column: str | None = None
+  intensity: str = 'dtype'
+  subject_column: str | None = None
+  subject_pattern: str | None = None
+  image_size: int = 128
+  channels: int = 1
+  width: int | None = None
+  depth: int | None = None
+  layers: int | None = None
+  norm: str | None = None
+  segmenter: str | None = None
+  mask_input: str = 'channel'
+  label_columns: tuple[str, ...] = ()
+  settings: tuple[str, ...] = ()
+  uncertain: str = 'negative'
+  epochs: int | None = None
+  batch_size: int | None = None
+  learning_rate: float | None = None
+  weight_decay: float | None = None
+  patience: int | None = None
+  seed: int = 0
+  cache_dir: str = '.'
+  output_dir: str = 'genmed_jax_training'
+
+  def with_usual(self, **usual) -> 'Config':
+    """The config with ``usual`` in the place of what was not given."""
+    given = {k: v for k in usual if (v := getattr(self, k)) is not None}
+    return dataclasses.replace(self, **(usual | given))
+
+  @property
+  def plan(self) -> Plan:
+    """How long and how fast is trained."""
+    return Plan(
+      self.epochs,
+      self.batch_size,
+      self.learning_rate,
+      self.weight_decay,
+      self.patience or self.epochs,
+      self.seed,
+    )
+
+
+def open_images(config: Config, text: str) -> Source:
+  """A source of images.
+
+  Raises:
+    UsageError: if it cannot be used, or holds features.
+  """
+  source = open_source(text, root=config.root, image_column=config.image_column)
+  if not isinstance(source, Source):
+    raise UsageError(f'{text} holds features: networks are trained on images')
+  return source
+
+
+def split(source: Source, config: Config) -> list:
+  """Items that train, that say when to stop, and that are held out.
+
+  Raises:
+    UsageError: if there are too few subjects.
+  """
+  whose = subjects(source, config.subject_column, config.subject_pattern)
+  return deal(whose, SHARES, config.seed)
+
+
+def fit(
+  learner, batches: Batches, config: Config, sources: list[Source], folder: Path
+) -> Trained:
+  """Trains under ``folder``, or goes on where a training there was cut off."""
+  content = [source.digest(range(len(source))) for source in sources]
+  ignored = ('cache_dir', 'output_dir')
+  flags = {
+    k: v for k, v in dataclasses.asdict(config).items() if k not in ignored
+  }
+  described = json.dumps([_VERSION, flags, content], indent=1)
+  return training.fit(
+    learner,
+    batches,
+    config.plan,
+    folder,
+    mesh_lib.data_mesh(),
+    described=hashlib.sha256(described.encode()).hexdigest() + '\n',
+  )
+
+
+def write(
+  config: Config,
+  kind: str,
+  of: Weights,
+  manifest: dict,
+  history: list[dict],
+  report: dict,
+) -> None:
+  """Writes a trained network, its curve and its report; process 0 does."""
+  if jax.process_index() > 0:
+    return
+  folder = Path(config.output_dir)
+  trained.save(folder / 'network', kind, of, manifest | {'report': report})
+  columns = list(history[0])
+  results.write(
+    folder,
+    {
+      'history.csv': results.csv_text(
+        columns, [[line[c] for c in columns] for line in history]
+      ),
+      'run.flags': results.flag_file(config),
+      'report.json': json.dumps(
+        {
+          'provenance': results.environment()
+          | {'flags': dataclasses.asdict(config)},
+          'report': report,
+        },
+        indent=2,
+      )
+      + '\n',
+    },
+  )
+
+
+def loaded(text: str, kind: str) -> tuple[Weights, dict]:
+  """A network from the folder of its training.
+
+  Args:
+    text: The folder, or ``phantom`` for the one that comes with the package.
+    kind: What it must be.
+
+  Raises:
+    UsageError: if there is none.
+  """
+  if text == 'phantom':
+    return trained.load(Path(__file__).parent / 'phantom' / kind, kind)
+  return trained.load(Path(text) / 'network', kind)
+
+
+def fingerprint(of: Weights) -> str:
+  """What tells these weights from others."""
+  return weights.fingerprint(
+    {
+      f'{part}/{path}': leaf
+      for part, tree in of._asdict().items()
+      for path, leaf in tree.items()
+    }
+  )
