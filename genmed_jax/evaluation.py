@@ -35,6 +35,7 @@ _SAMPLE_COLUMNS = (
   'nearest_train_image',
   'nearest_train_distance',
   'memorisation_index',
+  'predicted_dice',
 )
 
 
@@ -168,6 +169,7 @@ def _rows(
   rows = []
   for name, key in space.metrics:
     score = metrics.score(key, comparison)
+    said = (space.notes[key],) if key in space.notes else ()
     rows.append(
       Row(
         generated.name,
@@ -179,7 +181,7 @@ def _rows(
         floors[name],
         metrics.METRICS[key].direction,
         *comparison.counts,
-        score.notes + left_out,
+        score.notes + said + left_out,
       )
     )
   return rows
@@ -192,30 +194,39 @@ def _samples(
   generated: Features,
   comparison: Comparison,
 ) -> list[tuple]:
-  """A line per generated image, where neighbours were asked for."""
-  if not any(metrics.METRICS[key].per_image for _, key in space.metrics):
-    return []
-  scores = metrics.per_image(comparison)
-  if scores is None:
+  """A line per generated image, where metrics are made of such."""
+  keys = [key for _, key in space.metrics]
+  scores = None
+  if any(metrics.METRICS[key].per_image for key in keys):
+    scores = metrics.per_image(comparison)
+  judged = 'predicted_dice' in keys
+  if scores is None and not judged:
     return []
   images, trains = (
     mesh_lib.gather(mesh, features.rows)
     for features in (generated, space.train or space.reference)
   )
   ids = generated.ids if config.write_ids else [''] * len(images)
-  index = scores.memorisation_index
+  neighbours = [(None,) * 7] * len(images)
+  if scores is not None:
+    index = scores.memorisation_index
+    neighbours = [
+      (
+        scores.realism[i],
+        int(scores.in_real_manifold[i]),
+        int(scores.density_count[i]),
+        int(scores.authentic[i]),
+        trains[scores.nearest_train[i]],
+        scores.nearest_train_distance[i],
+        None if index is None else index[i],
+      )
+      for i in range(len(images))
+    ]
+  dice = [None] * len(images)
+  if judged:
+    dice = mesh_lib.gather(mesh, generated.beside['predicted_dice'])[:, 0]
+  lines = zip(images, ids, neighbours, dice, strict=True)
   return [
-    (
-      space.name,
-      image,
-      ids[i],
-      scores.realism[i],
-      int(scores.in_real_manifold[i]),
-      int(scores.density_count[i]),
-      int(scores.authentic[i]),
-      trains[scores.nearest_train[i]],
-      scores.nearest_train_distance[i],
-      None if index is None else index[i],
-    )
-    for i, image in enumerate(images)
+    (space.name, image, name, *near, value)
+    for image, name, near, value in lines
   ]

@@ -11,6 +11,7 @@ from genmed_jax import metrics, networks, processes, results
 from genmed_jax.data import decode
 from genmed_jax.data.source import Source, StoredFeatures
 from genmed_jax.data.sources import open_source
+from genmed_jax.downstream import scoring
 from genmed_jax.errors import UsageError
 from genmed_jax.features import Features
 from genmed_jax.networks import FeatureNetwork
@@ -56,6 +57,7 @@ class FeatureSpace:
     name: Of the features, in the results.
     metrics: ``(name here, key in metrics.METRICS)`` of those defined on it.
     provenance: Of the network.
+    notes: Metric to what its rows must say.
     reference: Real features.
     generated: Of each generated set.
     train: Of the training images, where they were given.
@@ -65,6 +67,7 @@ class FeatureSpace:
   name: str
   metrics: list[tuple[str, str]]
   provenance: dict
+  notes: dict[str, str]
   reference: Features
   generated: list[Features]
   train: Features | None
@@ -96,9 +99,17 @@ def check(config: RunConfig) -> None:
   decode.parse_intensity(config.intensity)
   if not config.features:
     raise UsageError('--features is empty; it takes NETWORK[:TAP]')
-  parsed = [networks.parse(name) for name in config.features]
+  parsed = [
+    (name,) if name.startswith(scoring.PREFIX) else networks.parse(name)
+    for name in config.features
+  ]
   if repeated := next((p for p in parsed if parsed.count(p) > 1), None):
     raise UsageError(f'--features names {":".join(repeated)} twice')
+  if (config.segmenter is None) != (config.dice_predictor is None):
+    raise UsageError('--segmenter and --dice_predictor go together')
+  asked = config.metrics.split(',')
+  if 'predicted_dice' in asked and config.segmenter is None:
+    raise UsageError('predicted_dice needs --segmenter and --dice_predictor')
 
 
 def open_sets(config) -> Sets:
@@ -168,10 +179,14 @@ def feature_spaces(config, sets: Sets) -> Iterator[FeatureSpace]:
     FileNotFoundError: if weights are missing.
   """
   if isinstance(sets.reference, StoredFeatures):
+    if config.segmenter:
+      raise UsageError(
+        f'--segmenter needs images; {sets.reference.name} holds features'
+      )
     beside = set.intersection(*(set(s.beside) for s in sets.generated))
     beside -= {'spatial'} - set(sets.reference.beside)
     chosen = _defined_on(GIVEN, config, beside, official=False)
-    return iter([_space(GIVEN, chosen, {}, sets, _stored)])
+    return iter([_space(GIVEN, chosen, {}, {}, sets, _stored)])
   return _extracted(config, sets, load_networks(config))
 
 
@@ -188,17 +203,31 @@ def load_networks(config: RunConfig) -> list[tuple[FeatureNetwork, list]]:
     names = metrics.select(config.metrics)
     beside = {metrics.METRICS[name].reads for name in names if name != 'fid'}
   for name in config.features:
-    network = networks.load(
-      name,
-      cache_dir=Path(config.cache_dir),
-      beside=beside - {None},
-      resize=config.resize,
-      dtype=config.dtype,
-    )
+    if name.startswith(scoring.PREFIX):
+      network = _segmenter(config, name.removeprefix(scoring.PREFIX))
+    else:
+      network = networks.load(
+        name,
+        cache_dir=Path(config.cache_dir),
+        beside=beside - {None},
+        resize=config.resize,
+        dtype=config.dtype,
+      )
     official = network.official and config.intensity == 'dtype'
     chosen = _defined_on(name, config, network.taps, official)
     loaded.append((network, chosen))
+  wanted = 'predicted_dice' in metrics.select(config.metrics)
+  given = any('predicted_dice' in network.taps for network, _ in loaded)
+  if config.segmenter and wanted and not given:
+    network = _segmenter(config, config.segmenter)
+    loaded.append((network, [('predicted_dice', 'predicted_dice')]))
   return loaded
+
+
+def _segmenter(config: RunConfig, folder: str) -> FeatureNetwork:
+  """A segmenter, with the Dice predictor if it is the one that has one."""
+  has_predictor = folder == config.segmenter
+  return scoring.load(folder, config.dice_predictor if has_predictor else None)
 
 
 def extractor(
@@ -227,16 +256,20 @@ def _extracted(config, sets: Sets, loaded) -> Iterator[FeatureSpace]:
       network.name,
       chosen,
       network.provenance,
+      network.notes,
       sets,
       extract,
     )
 
 
-def _space(name, chosen, provenance, sets: Sets, extract) -> FeatureSpace:
+def _space(
+  name, chosen, provenance, notes, sets: Sets, extract
+) -> FeatureSpace:
   return FeatureSpace(
     name,
     chosen,
     provenance,
+    notes,
     extract(sets.reference),
     [extract(source) for source in sets.generated],
     extract(sets.train) if sets.train else None,
@@ -275,7 +308,7 @@ def _defined_on(
     key = 'fd' if name == 'fid' else name
     reads = metrics.METRICS[key].reads
     if reads and reads not in beside:
-      if config.metrics == 'all':
+      if config.metrics == 'all' or reads == 'predicted_dice':
         continue
       raise UsageError(f'{name} needs {reads}, which {features} lacks')
     chosen.append(('fid' if key == 'fd' and official else key, key))

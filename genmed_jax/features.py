@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
-# What a network gives beside the features: for the Inception Score, the sFID.
-BESIDE = ('logits', 'spatial')
+# What a network gives beside the features: for the Inception Score, the sFID,
+# and what masks of a segmenter are worth.
+BESIDE = ('logits', 'spatial', 'predicted_dice')
 
 
 @dataclasses.dataclass(frozen=True)

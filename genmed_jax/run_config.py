@@ -16,6 +16,8 @@ class RunConfig:
   batch_size: int | None = None
   dtype: str = 'float32'
   bootstrap: int = 1000
+  segmenter: str | None = None
+  dice_predictor: str | None = None
   seed: int = 2020
   limit: int | None = None
   cache_dir: str = '.'

@@ -15,7 +15,8 @@ flags.DEFINE_string('reference', None, f'Real images: {SOURCE}.', required=True)
 flags.DEFINE_list(
   'features',
   ['inception_v3'],
-  'Feature networks, NETWORK[:TAP]. Not used for sources of features.',
+  'Feature networks, NETWORK[:TAP] or segmenter:FOLDER. Not used for sources '
+  'of features.',
 )
 flags.DEFINE_string('metrics', 'all', 'all, or names with commas between them.')
 flags.DEFINE_string(
@@ -57,6 +58,15 @@ flags.DEFINE_integer(
   1000,
   'Replicates behind bootstrap intervals; 0 for no intervals.',
   lower_bound=0,
+)
+flags.DEFINE_string(
+  'segmenter',
+  None,
+  'Folder of a segmenter that genmed_jax.train has trained, or phantom for '
+  "the package's own; beside it a --dice_predictor gives predicted_dice.",
+)
+flags.DEFINE_string(
+  'dice_predictor', None, 'The same of a predictor of the Dice of its masks.'
 )
 flags.DEFINE_integer(
   'seed', 2020, 'Of every draw.', lower_bound=0, upper_bound=2**32 - 1

@@ -58,8 +58,8 @@ def read_pictures(
   """
   if masks and source.read_mask is None:
     raise UsageError(
-      f'{source.name} has no masks: a folder has NAME_mask.EXT beside NAME.EXT, '
-      'a manifest a column mask, a .npz an array masks'
+      f'{source.name} has no masks: a folder has NAME_mask.EXT beside '
+      'NAME.EXT, a manifest a column mask, a .npz an array masks'
     )
   images = _resized(
     source, size, channels, decode.parse_intensity(intensity), source.name

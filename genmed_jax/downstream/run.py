@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import results
@@ -16,7 +17,7 @@ from genmed_jax.downstream import training
 from genmed_jax.downstream.pictures import Batches
 from genmed_jax.downstream.training import Plan, Trained
 from genmed_jax.errors import UsageError
-from genmed_jax.networks import trained, weights
+from genmed_jax.networks import trained
 from genmed_jax.networks.trained import Weights
 
 # To be raised when a training comes to go another way.
@@ -93,26 +94,41 @@ def open_images(config: Config, text: str) -> Source:
   return source
 
 
-def split(source: Source, config: Config) -> list:
+def split(
+  source: Source, *, column: str | None, pattern: str | None, seed: int
+) -> list[np.ndarray]:
   """Items that train, that say when to stop, and that are held out.
 
   Raises:
     UsageError: if there are too few subjects.
   """
-  whose = subjects(source, config.subject_column, config.subject_pattern)
-  return deal(whose, SHARES, config.seed)
+  return deal(subjects(source, column, pattern), SHARES, seed)
 
 
 def fit(
-  learner, batches: Batches, config: Config, sources: list[Source], folder: Path
+  learner,
+  batches: Batches,
+  config: Config,
+  sources: list[Source],
+  folder: Path,
+  *,
+  depends_on: str = '',
 ) -> Trained:
-  """Trains under ``folder``, or goes on where a training there was cut off."""
+  """Trains under ``folder``, or goes on where a training there was cut off.
+
+  Args:
+    learner: What is trained.
+    batches: What it is trained on.
+    config: How.
+    sources: Of all images that have a part in it.
+    folder: Of the checkpoints.
+    depends_on: Digest of networks that have a part in it.
+  """
   content = [source.digest(range(len(source))) for source in sources]
-  ignored = ('cache_dir', 'output_dir')
-  flags = {
-    k: v for k, v in dataclasses.asdict(config).items() if k not in ignored
-  }
-  described = json.dumps([_VERSION, flags, content], indent=1)
+  elsewhere = ('cache_dir', 'output_dir')
+  flags = dataclasses.asdict(config)
+  flags = {name: flags[name] for name in flags if name not in elsewhere}
+  described = json.dumps([_VERSION, flags, content, depends_on])
   return training.fit(
     learner,
     batches,
@@ -170,14 +186,3 @@ def loaded(text: str, kind: str) -> tuple[Weights, dict]:
   if text == 'phantom':
     return trained.load(Path(__file__).parent / 'phantom' / kind, kind)
   return trained.load(Path(text) / 'network', kind)
-
-
-def fingerprint(of: Weights) -> str:
-  """What tells these weights from others."""
-  return weights.fingerprint(
-    {
-      f'{part}/{path}': leaf
-      for part, tree in of._asdict().items()
-      for path, leaf in tree.items()
-    }
-  )

@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import results
-from genmed_jax.downstream import run, segmentation
+from genmed_jax.downstream import dice_predictor, run, segmentation
+from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.pictures import Batches, read_pictures
 from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.segmentation import SegmenterConfig
+from genmed_jax.errors import UsageError
 from genmed_jax.metrics.resampling import bootstrap_mean
+from genmed_jax.perturb import image_keys
+
+_COPIES = 3  # Degraded masks of each image that the predictor is tested on.
 
 
 def train_segmenter(config: Config) -> dict:
@@ -29,7 +35,12 @@ def train_segmenter(config: Config) -> dict:
     config.image_size, config.channels, config.width, config.depth, config.norm
   )
   source = run.open_images(config, config.train)
-  parts = run.split(source, config)
+  split = {
+    'column': config.subject_column,
+    'pattern': config.subject_pattern,
+    'seed': config.seed,
+  }
+  parts = run.split(source, **split)
   results.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   pictures = read_pictures(
@@ -59,7 +70,11 @@ def train_segmenter(config: Config) -> dict:
       scores['held_out'], (25, 50, 75)
     ).tolist(),
   }
-  manifest = {'config': made_of._asdict(), 'intensity': config.intensity}
+  manifest = {
+    'config': made_of._asdict(),
+    'intensity': config.intensity,
+    'split': split,
+  }
   run.write(
     config,
     segmentation.KIND,
@@ -71,4 +86,81 @@ def train_segmenter(config: Config) -> dict:
   return report
 
 
-TASKS = {'segmenter': train_segmenter}
+def train_dice_predictor(config: Config) -> dict:
+  """Learns how good masks are; reports its error on held-out subjects.
+
+  Size, channels, intensities and the split are the segmenter's, so that what
+  it has not seen the predictor has not seen either.
+  """
+  config = config.with_usual(
+    width=64,
+    layers=18,
+    norm='batch',
+    epochs=20,
+    batch_size=32,
+    learning_rate=1e-3,
+    weight_decay=1e-4,
+    patience=10,
+  )
+  if config.segmenter is None:
+    raise UsageError('--task=dice_predictor needs --segmenter')
+  weights, manifest = run.loaded(config.segmenter, segmentation.KIND)
+  sees = SegmenterConfig(**manifest['config'])
+  made_of = PredictorConfig(
+    sees.size,
+    sees.channels,
+    config.layers,
+    config.width,
+    config.norm,
+    config.mask_input,
+  )
+  source = run.open_images(config, config.train)
+  parts = run.split(source, **manifest['split'])
+  results.check_writable(Path(config.output_dir))
+  mesh = mesh_lib.data_mesh()
+  pictures = read_pictures(
+    source, sees.size, sees.channels, manifest['intensity'], masks=True
+  )
+  segment = segmentation.segmenting(segmentation.segmenter(sees), mesh)
+  found = segment(weights, pictures.images)
+  arrays = pictures._asdict() | {'found': found}
+  batches = Batches(
+    mesh,
+    {name: values[parts[0]] for name, values in arrays.items()},
+    config.batch_size,
+    config.seed,
+  )
+  validation, held_out = (
+    dice_predictor.examples(
+      *(values[part] for values in arrays.values()),
+      image_keys(jax.random.key(0), part.astype(np.uint32)),
+      copies=_COPIES,
+    )
+    for part in parts[1:]
+  )
+  learner = dice_predictor.PredictionLearner(
+    made_of, config.plan, config.epochs * len(batches), validation, mesh
+  )
+  folder = Path(config.output_dir) / 'training'
+  fitted = run.fit(
+    learner, batches, config, [source], folder, depends_on=manifest['sha256']
+  )
+  predict = dice_predictor.predicting(learner.network, made_of, mesh)
+  guess = predict(fitted.state.weights, held_out.images, held_out.masks)
+  report = {'images': [len(part) for part in parts]}
+  report |= dice_predictor.accuracy(guess, held_out)
+  run.write(
+    config,
+    dice_predictor.KIND,
+    fitted.state.weights,
+    {'config': made_of._asdict(), 'segmenter_sha256': manifest['sha256']},
+    fitted.history,
+    report,
+  )
+  return report
+
+
+TASKS = {
+  'segmenter': train_segmenter,
+  'dice_predictor': train_dice_predictor,
+}

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genmed_jax.mesh import host_rows
 from genmed_jax.metrics.comparison import Comparison, LIKELIHOOD_IMAGES
 from genmed_jax.metrics.copying import copying_test
 from genmed_jax.metrics.feature_set import FeatureSet
@@ -215,6 +216,11 @@ def _memorised(c: Comparison):
   return *_bootstrapped(c, 100.0 * (index > threshold)), *notes
 
 
+def _predicted_dice(c: Comparison):
+  rows = c.generated.beside('predicted_dice')
+  return _bootstrapped(c, host_rows(*rows)[:, 0].astype(np.float64))
+
+
 def _fls(c: Comparison):
   result = c.likelihood_score
   return *_with_error(c, result, at_least=0.0), *_likelihood_notes(c)
@@ -324,4 +330,5 @@ METRICS = {
   'fld': Metric('lower', _fld('test')),
   'fld_train': Metric('lower', _fld('train')),
   'fld_gap': Metric('target:0', _fld('gap')),
+  'predicted_dice': Metric('higher', _predicted_dice, reads='predicted_dice'),
 }

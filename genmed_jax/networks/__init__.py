@@ -46,6 +46,7 @@ class FeatureNetwork(NamedTuple):
     state: Its weights.
     provenance: Weights, preprocessing and dtype, for the results.
     official: Whether the features are those the FID is defined on.
+    notes: Metric to what its rows must say.
   """
 
   name: str
@@ -56,6 +57,7 @@ class FeatureNetwork(NamedTuple):
   state: Any
   provenance: dict
   official: bool
+  notes: dict[str, str] = {}
 
   @property
   def identity(self) -> str:

@@ -80,7 +80,7 @@ def parse(name: str) -> tuple[str, str]:
     near = difflib.get_close_matches(network, NETWORKS, 1, 0.0)[0]
     raise UsageError(
       f'unknown network {network!r}; did you mean {near!r}? '
-      f'Known: {", ".join(NETWORKS)}'
+      f'Known: {", ".join(NETWORKS)}, segmenter:FOLDER'
     )
   architecture = NETWORKS[network]
   tap = tap if colon else architecture.default_tap

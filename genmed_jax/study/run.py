@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 import tqdm
 
-from genmed_jax import regions, results
+from genmed_jax import metrics, regions, results
 from genmed_jax.data.source import Source
 from genmed_jax.data.sources import open_source
 from genmed_jax.data.subjects import subjects
@@ -87,7 +87,7 @@ def study(config: Config) -> list[Effect]:
       extents > 0,
       network,
       defined,
-      region_metrics,
+      _of_network(defined, region_metrics),
       roles,
       clock,
     )
@@ -187,6 +187,12 @@ def _regions(
     logging.warning('a set has %d regions, too few to score', fewest)
     return (), extents
   return wanted or REGION_METRICS, extents
+
+
+def _of_network(defined, region_metrics: tuple[str, ...]) -> tuple[str, ...]:
+  """The metrics of regions on a network's features, if features are scored."""
+  only = all(metrics.METRICS[key].reads for _, key in defined)
+  return () if only else region_metrics
 
 
 def _score_all(scorer: Scorer, chosen, seeds) -> Scores:

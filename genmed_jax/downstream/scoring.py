@@ -1,0 +1,103 @@
+"""The segmenter and the Dice predictor as a network of features.
+
+Images go through it as through any other: in batches over the devices, into
+the feature cache, and on to the metrics.
+"""
+
+import jax.numpy as jnp
+
+from genmed_jax.downstream import dice_predictor, run, segmentation
+from genmed_jax.downstream.dice_predictor import PredictorConfig
+from genmed_jax.downstream.pictures import network_input
+from genmed_jax.downstream.segmentation import SegmenterConfig
+from genmed_jax.errors import UsageError
+from genmed_jax.networks import FeatureNetwork
+
+PREFIX = 'segmenter:'
+
+
+def load(segmenter: str, predictor: str | None) -> FeatureNetwork:
+  """A segmenter's bottleneck, and the predicted Dice of its masks beside it.
+
+  Args:
+    segmenter: Folder of its training, or ``phantom``.
+    predictor: The same of the Dice predictor; None for the bottleneck alone.
+
+  Raises:
+    UsageError: if one is not there, they do not belong together, or the
+      predictor is no better than predicting the mean.
+  """
+  weights, manifest = run.loaded(segmenter, segmentation.KIND)
+  config = SegmenterConfig(**manifest['config'])
+  network = segmentation.segmenter(config)
+  size = network_input(config.size)
+  provenance = {
+    'network': segmentation.KIND,
+    'weights_sha256': manifest['sha256'],
+    'preprocess': size._asdict(),
+    'dtype': 'float32',
+    'report': manifest['report'],
+  }
+  state, taps, judge = {'segmenter': weights}, ('bottleneck',), None
+  if predictor is not None:
+    judging, judged = run.loaded(predictor, dice_predictor.KIND)
+    _check(predictor, judged, manifest)
+    judge_config = PredictorConfig(**judged['config'])
+    judge = dice_predictor.predictor(judge_config)
+    state['predictor'] = judging
+    taps += ('predicted_dice',)
+    provenance['dice_predictor'] = {
+      'weights_sha256': judged['sha256'],
+      'report': judged['report'],
+    }
+
+  def apply(state, images):
+    if config.channels == 1:
+      images = images.mean(axis=-1, keepdims=True)
+    found = network(state['segmenter'], images)
+    outputs = {'bottleneck': found.bottleneck}
+    if judge:
+      masks = found.logits[..., 0] > 0
+      scores = dice_predictor.predicted_dice(
+        judge, judge_config, state['predictor'], images, masks
+      )
+      outputs['predicted_dice'] = scores[:, None]
+    return {tap: jnp.float32(values) for tap, values in outputs.items()}
+
+  return FeatureNetwork(
+    name=f'{PREFIX}{segmenter}',
+    tap='bottleneck',
+    taps=taps,
+    preprocess=size,
+    apply=apply,
+    state=state,
+    provenance=provenance,
+    official=False,
+    notes={'predicted_dice': _trust(provenance)} if judge else {},
+  )
+
+
+def _check(predictor: str, judged: dict, manifest: dict) -> None:
+  if judged['segmenter_sha256'] != manifest['sha256']:
+    raise UsageError(
+      f'--dice_predictor={predictor} was trained for another segmenter'
+    )
+  found = judged['report']['all_masks']
+  error, of_mean = found['mean_absolute_error'], found['error_of_the_mean']
+  if error >= of_mean:
+    raise UsageError(
+      f'--dice_predictor={predictor} is no better than predicting the mean '
+      f'(an error of {error:.3f} against {of_mean:.3f} on held-out images), so '
+      'it scores nothing: train it for longer or on more images'
+    )
+
+
+def _trust(provenance: dict) -> str:
+  """What to know of the predictor beside a predicted Dice."""
+  own = provenance['dice_predictor']['report']['own_masks']
+  bound = provenance['dice_predictor']['report']['conformal_95']
+  related = '' if own['pearson'] is None else f', r {own["pearson"]:.2f}'
+  return (
+    f'the predictor is off by {own["mean_absolute_error"]:.3f} on held-out '
+    f'real images{related}, by less than {bound:.3f} on 95 % of them'
+  )
