@@ -10,6 +10,7 @@ import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import metrics, results
+from genmed_jax.downstream import agreement
 from genmed_jax.errors import UsageError
 from genmed_jax.feature_spaces import (
   check,
@@ -109,6 +110,7 @@ def evaluate(config: Config) -> list[Row]:
       for name, lines in samples.items()
       if lines
     }
+    files |= agreement.tables(_scores(rows))
     files['run.flags'] = results.flag_file(config, repeated=('generated',))
     files['results.json'] = results.results_json(rows, provenance)
     files['results.csv'] = results.results_csv(rows)
@@ -185,6 +187,18 @@ def _rows(
       )
     )
   return rows
+
+
+def _scores(rows: list[Row]) -> agreement.Scores:
+  """Every metric of whole sets, as agreements take them."""
+  scores = {}
+  for row in rows:
+    if row.group == OVERALL and row.value is not None:
+      ends = (row.value if e is None else e for e in (row.ci_low, row.ci_high))
+      scores.setdefault((row.features, row.metric), {})[row.generated] = (
+        agreement.Scored(row.value, *ends, row.direction)
+      )
+  return scores
 
 
 def _samples(

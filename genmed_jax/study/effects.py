@@ -4,7 +4,9 @@ import functools
 
 import numpy as np
 
+from genmed_jax.downstream import agreement
 from genmed_jax.metrics import Score
+from genmed_jax.metrics.resampling import normal_interval
 from genmed_jax.study.design import Condition
 from genmed_jax.study.verdicts import (
   Effect,
@@ -93,6 +95,23 @@ class Found:
             )
           )
     return rows
+
+  def scored(self) -> agreement.Scores:
+    """Means over seeds of every condition, as agreements take them."""
+    conditions = (None, *self._conditions)
+    found = {}
+    for metric, direction in self._directions.items():
+      of_sets = found[self._features, metric] = {}
+      for condition in conditions:
+        if self._is_whole(metric, [condition]):
+          values, errors = self._arrays(metric, [condition])
+          interval = normal_interval(float(values.mean()), float(errors.mean()))
+          family, level = condition or ('baseline', 0)
+          name = f'{family} {level:g}' if level else family
+          of_sets[name] = agreement.Scored(
+            float(values.mean()), *interval[1:], direction
+          )
+    return found
 
   def _change(self, metric: str, condition: Condition | None, at: int):
     """Baseline, change in percent and z score under one seed."""

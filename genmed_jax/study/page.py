@@ -1,9 +1,11 @@
 """The files of a study: tables, figures, and a page in words."""
 
+import collections
 from collections.abc import Iterator
 import json
 
 from genmed_jax import results
+from genmed_jax.downstream import agreement
 from genmed_jax.study import figures
 from genmed_jax.study.findings import Outcome, outcomes
 from genmed_jax.study.verdicts import (
@@ -35,7 +37,11 @@ _VERDICT_COLUMNS = (
 
 
 def files(
-  name: str, rows: list[Row], effects: list[Effect], provenance: dict
+  name: str,
+  rows: list[Row],
+  effects: list[Effect],
+  scored: agreement.Scores,
+  provenance: dict,
 ) -> dict[str, str | bytes]:
   """Name to content of every file, the page last."""
   verdicts = [
@@ -65,7 +71,8 @@ def files(
     for family in dict.fromkeys(each.family for each in of_network):
       of_family = [each for each in of_network if each.family == family]
       pictures[f'{family}_{safe}.png'] = figures.responses(of_family, title)
-  text = '\n'.join(_page(name, effects, provenance, list(pictures)))
+  text = '\n'.join(_page(name, effects, scored, provenance, list(pictures)))
+  made |= agreement.tables(scored)
   return made | pictures | {'sensitivity.md': text + '\n'}
 
 
@@ -78,7 +85,7 @@ def _plain(value):
   return None if isinstance(value, float) and value != value else value
 
 
-def _page(name, effects, provenance, pictures) -> Iterator[str]:
+def _page(name, effects, scored, provenance, pictures) -> Iterator[str]:
   flags, images = provenance['flags'], provenance['images']
   yield '# What the metrics see'
   yield ''
@@ -99,6 +106,7 @@ def _page(name, effects, provenance, pictures) -> Iterator[str]:
     yield from ('', '### Published findings on these images', '')
     for outcome in outcomes(of_network):
       yield from _outcome(outcome)
+  yield from _downstream(scored)
   yield from ('', '## Figures', '')
   yield (
     'Colour and sign in the heat-map: red, the metric says that the images '
@@ -163,6 +171,33 @@ def _in_words(effects: list[Effect]) -> Iterator[str]:
       if named:
         parts.append(f'{words} {" ".join(named)}')
     yield f'* **{family}**: {"; ".join(parts)}.'
+
+
+def _downstream(scored: agreement.Scores) -> Iterator[str]:
+  """Which metrics order conditions as the downstream task does."""
+  found = agreement.agreements(scored)
+  if not found:
+    return
+  against = collections.Counter(
+    (each.features, each.metric) for each in agreement.contradictions(scored)
+  )
+  yield from ('', '## Upstream and downstream', '')
+  yield (
+    f'Do metrics order the {found[0].sets} sets as the predicted Dice of a '
+    'segmenter on them does? Rank correlations with 95 % intervals over sets '
+    'and p values of permutations; and in how many pairs of sets one is better '
+    'upstream, the other downstream, beyond both intervals.'
+  )
+  yield ''
+  yield '| features | metric | Kendall | p | Spearman | contradictions |'
+  yield '|---' * 6 + '|'
+  for each in found:
+    ends = f'{each.kendall_low:.2f} to {each.kendall_high:.2f}'
+    yield (
+      f'| {each.features} | `{each.metric}` | {each.kendall:.2f} ({ends}) | '
+      f'{each.kendall_p:.3f} | {each.spearman:.2f} | '
+      f'{against[each.features, each.metric]} |'
+    )
 
 
 def _outcome(outcome: Outcome) -> Iterator[str]:

@@ -79,7 +79,7 @@ def study(config: Config) -> list[Effect]:
       config, region_size=regions.usual_size(extents[extents > 0])
     )
   _check_drawn(source, config, chosen, roles)
-  rows, effects = [], []
+  rows, effects, scored = [], [], {}
   for network, defined in loaded:
     scorer = Scorer(
       config,
@@ -95,6 +95,7 @@ def study(config: Config) -> list[Effect]:
     found = Found(scorer.name, scorer.directions, scores)
     effects += found.effects
     rows += found.rows()
+    scored |= found.scored()
   if jax.process_index() == 0:
     provenance = results.environment() | {
       'flags': dataclasses.asdict(config),
@@ -105,7 +106,7 @@ def study(config: Config) -> list[Effect]:
       },
       'seconds': dict(clock.seconds),
     }
-    files = page.files(source.name, rows, effects, provenance)
+    files = page.files(source.name, rows, effects, scored, provenance)
     files['run.flags'] = flag_file
     results.write(output_dir, files)
     if config.write_images:
