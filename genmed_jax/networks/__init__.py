@@ -24,7 +24,6 @@ __all__ = [
   'load',
   'NETWORKS',
   'parse',
-  'random_leaves',
   'Upstream',
 ]
 
@@ -113,7 +112,7 @@ def load(
   graph, abstract = abstract_network(network, taps, dtype)
   shapes = _leaf_shapes(abstract)
   leaves = (
-    random_leaves(shapes)
+    weights.random_leaves(shapes, _SEED)
     if architecture.upstream is None
     else {path: stored[path] for path in shapes}
   )
@@ -160,24 +159,6 @@ def _leaf_shapes(state) -> dict[str, tuple[int, ...]]:
     '.'.join(map(str, path)): leaf.shape
     for path, leaf in nnx.to_flat_state(state)
   }
-
-
-def random_leaves(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-  """He-normal kernels and zero biases, the same on every machine.
-
-  Each leaf has a stream of its own, so a shallower network has the weights
-  of a deeper one.
-  """
-  leaves = {}
-  for path, shape in shapes.items():
-    if path.endswith('.bias'):
-      leaves[path] = np.zeros(shape, np.float32)
-      continue
-    stream = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8])
-    random = np.random.default_rng([_SEED, stream])
-    scale = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
-    leaves[path] = random.standard_normal(shape, np.float32) * scale
-  return leaves
 
 
 def fill(abstract, leaves: dict[str, np.ndarray]):

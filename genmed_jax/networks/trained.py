@@ -31,20 +31,20 @@ class Functional:
 
   def __init__(self, build: Callable[[nnx.Rngs], nnx.Module]):
     """Traces ``build`` without making weights."""
-    self._build = build
     self._graph, *self._abstract = nnx.split(
       nnx.eval_shape(lambda: build(nnx.Rngs(0))), nnx.Param, ...
     )
 
   def init(self, seed: int) -> Weights:
-    """Fresh weights."""
-
-    @jax.jit
-    def made():
-      _, *states = nnx.split(self._build(nnx.Rngs(seed)), nnx.Param, ...)
-      return [_leaves(state) for state in states]
-
-    return Weights(*made())
+    """Fresh weights, on the host; the same on every machine."""
+    return Weights(
+      *(
+        weights.random_leaves(
+          {path: leaf.shape for path, leaf in _leaves(state).items()}, seed
+        )
+        for state in self._abstract
+      )
+    )
 
   def __call__(self, of: Weights, *args, **options):
     """The module's output, as it is used."""

@@ -27,6 +27,10 @@ _TRANSFORMS = {
 }
 
 
+# What leaves of these names start from; others are kernels.
+_CONSTANT = {'bias': 0.0, 'mean': 0.0, 'scale': 1.0, 'var': 1.0}
+
+
 class Rule(NamedTuple):
   """Upstream keys that match ``pattern`` become ``target``, lower case.
 
@@ -171,6 +175,31 @@ def fill_leaves(
       f'{len(complaints)} tensors do not fit: '
       + '; '.join(complaints[:9] + more)
     )
+  return leaves
+
+
+def random_leaves(
+  shapes: dict[str, tuple[int, ...]], seed: int = 0
+) -> dict[str, np.ndarray]:
+  """He-normal kernels, zero biases and unit scales, the same everywhere.
+
+  Each leaf has a stream of its own, so a shallower network has the weights
+  of a deeper one.
+
+  Args:
+    shapes: Of each leaf, by its dotted path.
+    seed: Of all of them.
+  """
+  leaves = {}
+  for path, shape in shapes.items():
+    kind = path.rpartition('.')[2]
+    if kind in _CONSTANT:
+      leaves[path] = np.full(shape, _CONSTANT[kind], np.float32)
+      continue
+    stream = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8])
+    random = np.random.default_rng([seed, stream])
+    scale = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
+    leaves[path] = random.standard_normal(shape, np.float32) * scale
   return leaves
 
 
