@@ -10,6 +10,7 @@ from absl import flags
 import jax
 
 from genmed_jax import entry, processes
+from genmed_jax.downstream.classification import SETTINGS
 from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.tasks import TASKS
 from genmed_jax.networks.normalisation import NORMS
@@ -34,8 +35,18 @@ flags.DEFINE_enum(
   'How the Dice predictor sees a mask: as a channel of its own, or blended '
   'into the red one.',
 )
-flags.DEFINE_list('label_columns', [], 'Columns the classifier predicts.')
-flags.DEFINE_list('settings', [], 'What the classifier is trained on.')
+flags.DEFINE_list(
+  'label_columns',
+  [],
+  'Columns of 1, 0 and -1 that the classifier predicts; the classes of the '
+  'column class if not given.',
+)
+flags.DEFINE_list(
+  'settings',
+  [],
+  f'What the classifier is trained on, of {", ".join(SETTINGS)}; all if there '
+  'are synthetic images.',
+)
 flags.DEFINE_enum(
   'uncertain',
   'negative',

@@ -141,6 +141,7 @@ def fit(
 
 def write(
   config: Config,
+  folder: Path,
   kind: str,
   of: Weights,
   manifest: dict,
@@ -150,7 +151,6 @@ def write(
   """Writes a trained network, its curve and its report; process 0 does."""
   if jax.process_index() > 0:
     return
-  folder = Path(config.output_dir)
   trained.save(folder / 'network', kind, of, manifest | {'report': report})
   columns = list(history[0])
   results.write(

@@ -12,6 +12,7 @@ from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.pictures import Batches, read_pictures
 from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.segmentation import SegmenterConfig
+from genmed_jax.downstream.utility import train_classifier
 from genmed_jax.errors import UsageError
 from genmed_jax.metrics.resampling import bootstrap_mean
 from genmed_jax.perturb import image_keys
@@ -77,6 +78,7 @@ def train_segmenter(config: Config) -> dict:
   }
   run.write(
     config,
+    Path(config.output_dir),
     segmentation.KIND,
     found.state.weights,
     manifest,
@@ -151,6 +153,7 @@ def train_dice_predictor(config: Config) -> dict:
   report |= dice_predictor.accuracy(guess, held_out)
   run.write(
     config,
+    Path(config.output_dir),
     dice_predictor.KIND,
     fitted.state.weights,
     {'config': made_of._asdict(), 'segmenter_sha256': manifest['sha256']},
@@ -163,4 +166,5 @@ def train_dice_predictor(config: Config) -> dict:
 TASKS = {
   'segmenter': train_segmenter,
   'dice_predictor': train_dice_predictor,
+  'classifier': train_classifier,
 }

@@ -1,0 +1,161 @@
+"""The classifier's task: a training per setting, one table of scores."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax import results
+from genmed_jax.data.source import Source
+from genmed_jax.data.subjects import deal, subjects
+from genmed_jax.downstream import classification, run
+from genmed_jax.downstream.classification import (
+  chosen,
+  ClassificationLearner,
+  ClassifierConfig,
+  SETTINGS,
+)
+from genmed_jax.downstream.classification_scores import classification_scores
+from genmed_jax.downstream.labels import multi_labels, one_hot
+from genmed_jax.downstream.pictures import Batches, read_pictures
+from genmed_jax.downstream.run import Config
+from genmed_jax.errors import UsageError
+
+# Real images that say when to stop; the rest train.
+_VALIDATION = 0.15
+
+
+def train_classifier(config: Config) -> dict:
+  """Trains under every setting and tests on the same real images.
+
+  Args:
+    config: ``train`` are the real images, ``generated`` the synthetic ones
+      and ``test`` the real ones that nothing is trained on; without them a
+      part of ``train`` is held out, by subject.
+
+  Returns:
+    ``classification_scores`` of every setting.
+  """
+  config = config.with_usual(
+    width=64,
+    layers=50,
+    norm='batch',
+    epochs=20,
+    batch_size=32,
+    learning_rate=1e-4,
+    weight_decay=1e-5,
+  )
+  settings = _settings(config)
+  real = run.open_images(config, config.train)
+  made = run.open_images(config, config.generated) if config.generated else None
+  whose = subjects(real, config.subject_column, config.subject_pattern)
+  if config.test:
+    fitted, validation = deal(
+      whose, (1 - _VALIDATION, _VALIDATION), config.seed
+    )
+    held_out = run.open_images(config, config.test)
+  else:
+    fitted, validation, tested = deal(whose, run.SHARES, config.seed)
+    held_out = real.take(tested)
+  sources = {
+    'original': real.take(fitted),
+    'validation': real.take(validation),
+    'test': held_out,
+  }
+  if made:
+    sources['synthetic'] = made
+  classes, labels = _labels(sources, config)
+  output_dir = Path(config.output_dir)
+  results.check_writable(output_dir)
+  images = {
+    name: read_pictures(
+      source,
+      config.image_size,
+      config.channels,
+      config.intensity,
+      masks=False,
+    ).images
+    for name, source in sources.items()
+  }
+  made_of = ClassifierConfig(
+    config.image_size,
+    config.channels,
+    config.layers,
+    config.width,
+    config.norm,
+    classes,
+  )
+  report = {}
+  for setting in settings:
+    report[setting] = _train(
+      config, made_of, setting, images, labels, list(sources.values())
+    )
+  return report
+
+
+def _settings(config: Config) -> tuple[str, ...]:
+  if config.settings and (unknown := set(config.settings) - set(SETTINGS)):
+    raise UsageError(
+      f'--settings: unknown {sorted(unknown)[0]!r}; there are '
+      f'{", ".join(SETTINGS)}'
+    )
+  usual = SETTINGS if config.generated else SETTINGS[:1]
+  settings = config.settings or usual
+  if not config.generated and settings != ('all_original',):
+    raise UsageError('--settings beyond all_original need --generated')
+  return settings
+
+
+def _labels(sources: dict[str, Source], config: Config):
+  """Names of the classes, and labels ``[n, k]`` of every source."""
+  if config.label_columns:
+    return config.label_columns, {
+      name: multi_labels(source, config.label_columns, config.uncertain)
+      for name, source in sources.items()
+    }
+  return one_hot(sources)
+
+
+def _train(config, made_of, setting, images, labels, sources) -> dict:
+  """Trains under one setting; its scores on the test images."""
+  mesh = mesh_lib.data_mesh()
+  count = len(images.get('synthetic', ()))
+  items = dict(
+    zip(
+      ('original', 'synthetic'),
+      chosen(setting, len(images['original']), count, config.seed),
+      strict=True,
+    )
+  )
+  arrays = {
+    name: np.concatenate(
+      [of[kind][at] for kind, at in items.items() if len(at)]
+    )
+    for name, of in (('images', images), ('labels', labels))
+  }
+  learner = ClassificationLearner(
+    made_of, config.plan, (images['validation'], labels['validation']), mesh
+  )
+  batches = Batches(mesh, arrays, config.batch_size, config.seed)
+  folder = Path(config.output_dir) / setting
+  found = run.fit(
+    learner, batches, config, sources, folder / 'training', depends_on=setting
+  )
+  logits = learner.logits(found.state.weights, images['test'])
+  probabilities = np.asarray(jax.nn.sigmoid(jnp.asarray(logits)))
+  report = {
+    'images': {name: len(at) for name, at in items.items()},
+    'tested_on': len(probabilities),
+  } | classification_scores(probabilities, labels['test'], made_of.classes)
+  run.write(
+    config,
+    folder,
+    classification.KIND,
+    found.state.weights,
+    {'config': made_of._asdict(), 'intensity': config.intensity},
+    found.history,
+    report,
+  )
+  return report
