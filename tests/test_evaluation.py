@@ -18,6 +18,7 @@ from genmed_jax import (
   results,
   run_flags,
   sensitivity,
+  train,
 )
 from genmed_jax.evaluation import Config
 from genmed_jax.networks import weights
@@ -359,8 +360,12 @@ def test_configs_are_flags_of_the_command_in_their_head(path):
   head = path.read_text().splitlines()[0]
   assert head.endswith(f'--flagfile=configs/{path.name}')
   (name,) = re.findall(r'-m genmed_jax\.(\w+)', head)
-  command = {'evaluate': evaluate, 'sensitivity': sensitivity}[name]
-  assert parsed_flags(path, command)['reference'].value
+  command, images = {
+    'evaluate': (evaluate, 'reference'),
+    'sensitivity': (sensitivity, 'reference'),
+    'train': (train, 'train'),
+  }[name]
+  assert parsed_flags(path, command)[images].value
 
 
 def test_table_shows_sets_side_by_side(tmp_path, feature_files):

@@ -14,6 +14,8 @@ from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.segmentation import SegmenterConfig
 from genmed_jax.downstream.utility import train_classifier
 from genmed_jax.errors import UsageError
+from genmed_jax.generators import GENERATORS
+from genmed_jax.generators.task import train_generator
 from genmed_jax.metrics.resampling import bootstrap_mean
 from genmed_jax.perturb import image_keys
 
@@ -167,4 +169,5 @@ TASKS = {
   'segmenter': train_segmenter,
   'dice_predictor': train_dice_predictor,
   'classifier': train_classifier,
+  **dict.fromkeys(GENERATORS, train_generator),
 }

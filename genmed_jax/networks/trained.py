@@ -48,16 +48,17 @@ class Functional:
 
   def __call__(self, of: Weights, *args, **options):
     """The module's output, as it is used."""
-    return self._merged(of)(*args, **options)
+    return self.module(of)(*args, **options)
 
   def train(self, of: Weights, *args, **options):
     """The module's output on a training batch, and its new averages."""
-    module = self._merged(of)
+    module = self.module(of)
     output = module(*args, train=True, **options)
     _, _, stats = nnx.split(module, nnx.Param, ...)
     return output, _leaves(stats)
 
-  def _merged(self, of: Weights) -> nnx.Module:
+  def module(self, of: Weights) -> nnx.Module:
+    """The module itself, with these weights."""
     states = (
       nnx.from_flat_state(
         [
@@ -95,8 +96,12 @@ def save(folder: Path, kind: str, of: Weights, manifest: dict) -> None:
   weights.save(folder, leaves, described)
 
 
-def load(folder: Path, kind: str) -> tuple[Weights, dict]:
+def load(folder: Path, *kinds: str) -> tuple[Weights, dict]:
   """Weights and manifest of a network that was trained here.
+
+  Args:
+    folder: Where it is.
+    kinds: What it may do.
 
   Raises:
     UsageError: if there is none, or one of another kind.
@@ -105,10 +110,11 @@ def load(folder: Path, kind: str) -> tuple[Weights, dict]:
     leaves, manifest = weights.load(folder)
   except (OSError, ValueError) as error:
     raise UsageError(
-      f'{folder}: no {kind} that `python -m genmed_jax.train` has finished'
+      f'{folder}: no {" or ".join(kinds)} that `python -m genmed_jax.train` '
+      'has finished'
     ) from error
-  if manifest.get('kind') != kind:
-    raise UsageError(f'{folder}: holds a {manifest.get("kind")}, not a {kind}')
+  if (kind := manifest.get('kind')) not in kinds:
+    raise UsageError(f'{folder}: holds a {kind}, not a {" or ".join(kinds)}')
   parts = Weights({}, {})
   for path, leaf in leaves.items():
     part, _, name = path.partition('/')

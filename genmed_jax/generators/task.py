@@ -1,0 +1,105 @@
+"""Training a generator, and drawing images from it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+import tqdm
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax import results
+from genmed_jax.data.subjects import deal, subjects
+from genmed_jax.downstream import run
+from genmed_jax.downstream.pictures import Batches, OverRows, read_pictures
+from genmed_jax.downstream.run import Config
+from genmed_jax.generators import GENERATORS
+from genmed_jax.networks import trained
+
+_VALIDATION = 0.1  # Of the images, by subject.
+_AT_ONCE = 16  # Images that are drawn together.
+
+
+def train_generator(config: Config) -> dict:
+  """Learns to draw images like those of a source; reports the last losses."""
+  family = GENERATORS[config.task]
+  usual = {'batch_size': 32, 'weight_decay': 0.0} | family.USUAL
+  config = config.with_usual(**usual)
+  made_of = family.Config(
+    *(
+      config.image_size if field == 'size' else getattr(config, field)
+      for field in family.Config._fields
+    )
+  )
+  source = run.open_images(config, config.train)
+  whose = subjects(source, config.subject_column, config.subject_pattern)
+  parts = deal(whose, (1 - _VALIDATION, _VALIDATION), config.seed)
+  results.check_writable(Path(config.output_dir))
+  mesh = mesh_lib.data_mesh()
+  images = read_pictures(
+    source, config.image_size, config.channels, config.intensity, masks=False
+  ).images
+  fitted, validation = (images[part] for part in parts)
+  batches = Batches(mesh, {'images': fitted}, config.batch_size, config.seed)
+  learner = family.Learner(
+    made_of, config.plan, config.epochs * len(batches), validation, mesh
+  )
+  folder = Path(config.output_dir)
+  found = run.fit(learner, batches, config, [source], folder / 'training')
+  report = {'images': [len(part) for part in parts]} | found.history[-1]
+  run.write(
+    config,
+    folder,
+    config.task,
+    learner.sampled(found.state),
+    {'config': made_of._asdict()},
+    found.history,
+    report,
+  )
+  return report
+
+
+def draw(generator: Path, count: int, seed: int) -> Iterator[np.ndarray]:
+  """Images ``[s, s, c]`` uint8 of a trained generator, one by one.
+
+  Image i depends on the seed and on i alone.
+
+  Raises:
+    UsageError: if there is no generator.
+  """
+  weights, manifest = trained.load(generator / 'network', *GENERATORS)
+  family = GENERATORS[manifest['kind']]
+  config = family.Config(**manifest['config'])
+
+  def images(weights, numbers):
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(
+      jax.random.key(seed), numbers
+    )
+    drawn = jax.lax.map(
+      lambda key: family.sample(config, weights, key),
+      keys,
+      batch_size=_AT_ONCE,
+    )
+    return jnp.round(127.5 * (drawn + 1)).astype(jnp.uint8)
+
+  drawing = OverRows(mesh_lib.data_mesh(), images)
+  for start in range(0, count, _AT_ONCE):
+    numbers = np.arange(start, min(start + _AT_ONCE, count), dtype=np.uint32)
+    yield from drawing(weights, numbers)
+
+
+def write_images(generator: Path, count: int, seed: int, folder: Path) -> None:
+  """Draws images into a folder of PNGs.
+
+  Raises:
+    UsageError: if there is no generator.
+  """
+  results.check_writable(folder)
+  drawn = draw(generator, count, seed)
+  for number, pixels in enumerate(
+    tqdm.tqdm(drawn, desc='images', total=count, unit='image')
+  ):
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    image.save(folder / f'{number:06d}.png')

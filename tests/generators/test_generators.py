@@ -1,0 +1,80 @@
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+
+from genmed_jax.downstream.run import Config
+from genmed_jax.generators import ddpm, GENERATORS, layout, vqvae, wgan
+from genmed_jax.generators.task import draw, train_generator, write_images
+
+
+def test_patches_come_back(random):
+  images = random.random((2, 8, 12, 3))
+  patches = layout.space_to_depth(images, 2)
+  assert patches.shape == (2, 4, 6, 12)
+  np.testing.assert_array_equal(layout.depth_to_space(patches, 2), images)
+  np.testing.assert_array_equal(
+    patches[0, 1, 2].reshape(2, 2, 3), images[0, 2:4, 4:6]
+  )
+
+
+def test_signal_and_noise_have_unit_variance():
+  signal, noise = ddpm.signal_and_noise(np.linspace(0, 1, 11))
+  np.testing.assert_allclose(signal**2 + noise**2, 1.0, rtol=1e-6)
+  assert np.all(np.diff(signal) < 0)
+  assert signal[0] > 0.999
+  assert signal[-1] < 1e-6
+
+
+def test_prior_sees_only_what_is_before(random):
+  config = vqvae.Config(32, 1, 8)
+  functional = vqvae.network(config)
+  prior = functional.module(functional.init(0)).prior
+  codes = random.integers(0, 256, (1, 4, 4))
+  changed = codes.copy()
+  changed[0, 2, 1] += 1
+  differs = np.any(np.asarray(prior(codes) != prior(changed % 256)), -1)[0]
+  flat = differs.reshape(-1)
+  assert not flat[: 2 * 4 + 2].any()
+  assert flat[2 * 4 + 2]
+
+
+def test_a_gan_takes_powers_of_two():
+  with pytest.raises(ValueError, match='not 48 and 8'):
+    wgan.network(wgan.Config(48, 1, 8))
+
+
+@pytest.mark.parametrize('task', GENERATORS)
+def test_generators_learn_and_draw(task, tmp_path):
+  """Bright discs on black: what is drawn is bright where they are."""
+  rows, columns = np.indices((16, 16))
+  radii = np.random.default_rng(0).uniform(3, 6, 400)
+  discs = np.hypot(rows - 8, columns - 8) < radii[:, None, None]
+  np.savez(tmp_path / 'discs.npz', images=255 * discs.astype(np.uint8))
+  out = tmp_path / task
+  train_generator(
+    Config(
+      task=task,
+      train=str(tmp_path / 'discs.npz'),
+      image_size=16,
+      width=16,
+      depth=2,
+      epochs=10,
+      batch_size=20,
+      learning_rate=3e-3,
+      output_dir=str(out),
+    )
+  )
+  drawn = np.stack(list(draw(out, 16, seed=0)))[..., 0]
+  error = np.abs(drawn.mean(0) - 255 * discs.mean(0)).mean()
+  assert error < 60  # Of noise or of grey, it is 120.
+  write_images(out, 3, 0, tmp_path / 'images')
+  written = np.asarray(Image.open(tmp_path / 'images' / '000001.png'))
+  np.testing.assert_array_equal(written, drawn[1])
+  assert len(list((tmp_path / 'images').glob('*.png'))) == 3
+
+
+def test_no_generator(tmp_path):
+  with pytest.raises(ValueError, match='no vae or gan or ddpm that'):
+    next(draw(tmp_path, 1, seed=0))
+  assert jax.device_count() == 4
