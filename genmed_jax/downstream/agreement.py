@@ -1,6 +1,6 @@
 """Whether upstream metrics and the downstream task order sets alike."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 import itertools
 from typing import NamedTuple
 
@@ -168,36 +168,46 @@ def _downstream(scores: Scores) -> dict[str, Scored]:
   return of_sets[0] if of_sets else {}
 
 
-def _kendall(x: np.ndarray, y: np.ndarray) -> float:
-  return scipy.stats.kendalltau(x, y).statistic
+def _kendall(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+  """Kendall's tau-b of each pair of rows, ``[r]``."""
+  signs = (np.sign(each[:, :, None] - each[:, None]) for each in (x, y))
+  return _cosine(*(each.reshape(len(each), -1) for each in signs))
 
 
-def _rank(x: np.ndarray, y: np.ndarray) -> float:
-  x, y = (scipy.stats.rankdata(each) for each in (x, y))
-  if np.ptp(x) == 0 or np.ptp(y) == 0:
-    return np.nan
-  return np.corrcoef(x, y)[0, 1]
+def _rank(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+  """Spearman's rank correlation of each pair of rows, ``[r]``."""
+  ranks = (scipy.stats.rankdata(each, axis=1) for each in (x, y))
+  return _cosine(*(each - each.mean(axis=1, keepdims=True) for each in ranks))
+
+
+def _cosine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+  """Cosine of each pair of rows, ``[r]``; NaN where one vanishes."""
+  scale = np.sqrt(np.sum(x**2, axis=1) * np.sum(y**2, axis=1))
+  with np.errstate(invalid='ignore'):
+    return np.sum(x * y, axis=1) / scale
 
 
 def _with_interval(statistic, x, y, seed: int):
   """Value, ends of a bootstrap interval over sets, and permutation p."""
   random = np.random.default_rng(seed)
-  value = statistic(x, y)
+  (value,) = statistic(x[None], y[None])
   draws = random.integers(len(x), size=(_REPLICATES, len(x)))
-  resampled = np.array([statistic(x[at], y[at]) for at in draws])
+  resampled = statistic(x[draws], y[draws])
   resampled = resampled[np.isfinite(resampled)]
   low, high = None, None
   if len(resampled):
     low, high = np.percentile(resampled, (2.5, 97.5)).tolist()
   orders, are_all = _permutations(len(x), random)
-  chance = np.abs([statistic(x, y[order]) for order in orders])
-  as_much = np.sum(chance >= abs(value) - 1e-12)
+  chance = statistic(np.broadcast_to(x, orders.shape), y[orders])
+  as_much = np.sum(np.abs(chance) >= abs(value) - 1e-12)
   # A sample of the permutations does not hold the one that was observed.
   p = as_much / len(orders) if are_all else (as_much + 1) / (len(orders) + 1)
   return float(value), low, high, float(p)
 
 
-def _permutations(count: int, random) -> tuple[Sequence, bool]:
+def _permutations(count: int, random) -> tuple[np.ndarray, bool]:
+  """Orders ``[r, count]``, and whether they are all there are."""
   if np.prod(np.arange(1.0, count + 1)) <= _REPLICATES:
-    return [list(order) for order in itertools.permutations(range(count))], True
-  return [random.permutation(count) for _ in range(_REPLICATES)], False
+    return np.array(list(itertools.permutations(range(count)))), True
+  each = np.broadcast_to(np.arange(count), (_REPLICATES, count))
+  return random.permuted(each, axis=1), False

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+import scipy.stats
 
+from genmed_jax.downstream import agreement
 from genmed_jax.downstream.agreement import agreements, contradictions, Scored
 
 
@@ -34,6 +36,16 @@ def test_signs(values, direction, expected):
   # All 720 orders are tried: two of them are as extreme.
   assert found.kendall_p == found.spearman_p == pytest.approx(2 / 720)
   assert found.kendall_low == pytest.approx(expected)
+
+
+def test_statistics_are_scipys(random):
+  x, y = random.integers(0, 6, (2, 5, 9)).astype(float)  # With ties.
+  for ours, theirs in (
+    (agreement._kendall, scipy.stats.kendalltau),
+    (agreement._rank, scipy.stats.spearmanr),
+  ):
+    expected = [theirs(a, b).statistic for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(ours(x, y), expected, rtol=1e-12)
 
 
 def test_chance_is_not_agreement(random):
