@@ -104,6 +104,24 @@ FINDINGS = (
     ('roi_fd', 'roi_kid', 'roi_sharpness', 'roi_texture'),
     _rises,
   ),
+  Finding(
+    'The Dice predicted for masks of a segmenter falls with noise.',
+    ('gaussian', 'rician', 'poisson'),
+    ('predicted_dice',),
+    _rises,
+  ),
+  Finding(
+    'It falls too when only the region is damaged.',
+    _LOCAL,
+    ('predicted_dice',),
+    _rises,
+  ),
+  Finding(
+    'Copies do not move it: images that are copied are as good.',
+    ('external_duplication', 'internal_duplication'),
+    ('predicted_dice',),
+    _barely_moves,
+  ),
 )
 
 
