@@ -12,12 +12,22 @@ import jax
 from genmed_jax import entry, processes
 from genmed_jax.downstream.classification import SETTINGS
 from genmed_jax.downstream.run import Config
-from genmed_jax.downstream.tasks import TASKS
+from genmed_jax.downstream.tasks import train_dice_predictor, train_segmenter
+from genmed_jax.downstream.utility import train_classifier
+from genmed_jax.generators import GENERATORS
+from genmed_jax.generators.task import train_generator
 from genmed_jax.networks.normalisation import NORMS
+
+_TASKS = {
+  'segmenter': train_segmenter,
+  'dice_predictor': train_dice_predictor,
+  'classifier': train_classifier,
+  **dict.fromkeys(GENERATORS, train_generator),
+}
 
 _IMAGES = 'a folder, a .csv manifest, a .npz or phantom:brain?key=value'
 
-flags.DEFINE_enum('task', None, list(TASKS), 'What is trained.', required=True)
+flags.DEFINE_enum('task', None, list(_TASKS), 'What is trained.', required=True)
 flags.DEFINE_string(
   'train', None, f'Images to train on: {_IMAGES}.', required=True
 )
@@ -106,7 +116,7 @@ def main() -> None:
   """Trains what the flags describe and prints the report."""
   processes.join()
   config = entry.config(Config)
-  report = TASKS[config.task](config)
+  report = _TASKS[config.task](config)
   if jax.process_index() == 0:
     sys.stdout.write(json.dumps(report, indent=2) + '\n')
 

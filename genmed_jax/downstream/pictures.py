@@ -54,8 +54,10 @@ def read_pictures(
 
   Raises:
     DecodeError: if an image cannot be used.
-    UsageError: if there are no masks.
+    UsageError: if there are no masks, or other channels are asked for.
   """
+  if channels not in (1, 3):
+    raise UsageError(f'--channels={channels}: images have 1 or 3')
   if masks and source.read_mask is None:
     raise UsageError(
       f'{source.name} has no masks: a folder has NAME_mask.EXT beside '

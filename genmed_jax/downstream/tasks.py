@@ -1,4 +1,4 @@
-"""What each task of ``genmed_jax.train`` does, from its flags to its files."""
+"""Training a segmenter, and what predicts the Dice of its masks."""
 
 from pathlib import Path
 
@@ -12,10 +12,7 @@ from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.pictures import Batches, read_pictures
 from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.segmentation import SegmenterConfig
-from genmed_jax.downstream.utility import train_classifier
 from genmed_jax.errors import UsageError
-from genmed_jax.generators import GENERATORS
-from genmed_jax.generators.task import train_generator
 from genmed_jax.metrics.resampling import bootstrap_mean
 from genmed_jax.perturb import image_keys
 
@@ -163,11 +160,3 @@ def train_dice_predictor(config: Config) -> dict:
     report,
   )
   return report
-
-
-TASKS = {
-  'segmenter': train_segmenter,
-  'dice_predictor': train_dice_predictor,
-  'classifier': train_classifier,
-  **dict.fromkeys(GENERATORS, train_generator),
-}

@@ -38,21 +38,6 @@ def test_too_few_subjects():
     design.split(np.repeat(['a', 'b', 'c'], 10), 4, seed=0)
 
 
-def test_subjects_by_column_and_by_pattern():
-  known = source(3, patient=np.array(['x', 'x', 'y']))
-  config = Config('set', subject_column='patient')
-  assert list(design.subjects(known, config)) == ['x', 'x', 'y']
-  config = Config('set', subject_pattern=r'(\d)')
-  assert list(design.subjects(known, config)) == ['0', '1', '2']
-  for options, message in (
-    ({'subject_column': 'case'}, 'has no such column; it has patient'),
-    ({'subject_pattern': 'x('}, '--subject_pattern=x'),
-    ({'subject_pattern': 'TCGA'}, "does not match '0'"),
-  ):
-    with pytest.raises(ValueError, match=message):
-      design.subjects(known, Config('set', **options))
-
-
 def test_conditions_are_those_the_source_allows():
   plain = {c.family for c in design.conditions(source(masks=False), Config(''))}
   assert plain == {
