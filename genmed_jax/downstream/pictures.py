@@ -98,17 +98,13 @@ def _resized(source, size, channels, to_unit, called) -> np.ndarray:
 
 
 def _to_bytes(canvas, sizes, size, channels) -> np.ndarray:
-  images = _resize(canvas, sizes, size)
+  images = _resize(canvas, sizes, config=network_input(size))
   if channels == 1:
     images = images.mean(axis=-1, keepdims=True)
   return np.asarray(jnp.round(127.5 * (images + 1)).astype(jnp.uint8))
 
 
-def _resize(canvas, sizes, size):
-  return _compiled(canvas, sizes, config=network_input(size))
-
-
-_compiled = jax.jit(preprocess, static_argnames='config')
+_resize = jax.jit(preprocess, static_argnames='config')
 
 
 def as_input(images: jax.Array) -> jax.Array:

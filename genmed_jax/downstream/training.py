@@ -179,8 +179,7 @@ def fit(
       state, best, history = restored
     sign = {'min': -1, 'max': 1}[learner.better]
     while not _is_done(history, plan):
-      losses = _epoch(step, state, batches, len(history), plan)
-      state, means = losses
+      state, means = _epoch(step, state, batches, len(history), plan)
       values = learner.validate(state)
       history.append({'epoch': len(history)} | means | values)
       if _best_epoch(history, sign) == len(history) - 1:

@@ -133,7 +133,6 @@ class Learner:
     self.network = network(config)
     self._critic = Functional(lambda rngs: _Critic(config, rngs=rngs))
     self._adam = optax.adam(plan.learning_rate, b1=0.5, b2=0.9)
-    self._epoch = 0
 
   def init(self, seed: int) -> _State:
     """Fresh weights."""

@@ -80,7 +80,7 @@ class UNet(nnx.Module):
       _Block(before, after, config, rngs=rngs)
       for before, after in zip(inputs, widths, strict=False)
     )
-    self.raise_ = nnx.List(
+    self.grow = nnx.List(
       nnx.ConvTranspose(2 * width, width, (2, 2), (2, 2), rngs=rngs)
       for width in widths[:-1]
     )
@@ -116,6 +116,6 @@ class UNet(nnx.Module):
       beside.append(x)
     bottleneck = beside.pop().mean((1, 2))
     for level in reversed(range(self.config.depth)):
-      x = jnp.concatenate([beside[level], self.raise_[level](x)], axis=-1)
+      x = jnp.concatenate([beside[level], self.grow[level](x)], axis=-1)
       x = self.up[level](x, condition, train=train)
     return UNetOutput(self.head(x), bottleneck)

@@ -25,7 +25,7 @@ def pictures():
 
 
 def learner_of(pictures, mesh, norm='group', plan=PLAN):
-  config = SegmenterConfig(16, 1, 4, 2, norm)
+  config = SegmenterConfig(16, 1, 4, 1, norm)
   return segmentation.SegmentationLearner(config, plan, 9, pictures, mesh)
 
 

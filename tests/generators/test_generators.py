@@ -48,7 +48,7 @@ def test_a_gan_takes_powers_of_two():
 def test_generators_learn_and_draw(task, tmp_path):
   """Bright discs on black: what is drawn is bright where they are."""
   rows, columns = np.indices((16, 16))
-  radii = np.random.default_rng(0).uniform(3, 6, 400)
+  radii = np.random.default_rng(0).uniform(3, 6, 800)
   discs = np.hypot(rows - 8, columns - 8) < radii[:, None, None]
   np.savez(tmp_path / 'discs.npz', images=255 * discs.astype(np.uint8))
   out = tmp_path / task
@@ -59,7 +59,7 @@ def test_generators_learn_and_draw(task, tmp_path):
       image_size=16,
       width=16,
       depth=2,
-      epochs=10,
+      epochs=5,
       batch_size=20,
       learning_rate=3e-3,
       output_dir=str(out),

@@ -20,10 +20,11 @@ def test_unet_shapes_and_locality(norm, random):
   network = unet(norm=norm, channels=2, outputs=3)
   weights = network.init(0)
   images = jnp.asarray(random.standard_normal((3, 16, 24, 2)), jnp.float32)
-  found = network(weights, images)
+  apply = jax.jit(network)
+  found = apply(weights, images)
   assert found.logits.shape == (3, 16, 24, 3)
   assert found.bottleneck.shape == (3, 16)
-  alone = network(weights, images[1:2])
+  alone = apply(weights, images[1:2])
   np.testing.assert_allclose(alone.logits[0], found.logits[1], atol=1e-5)
 
 
