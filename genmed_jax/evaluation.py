@@ -110,7 +110,8 @@ def evaluate(config: Config) -> list[Row]:
       for name, lines in samples.items()
       if lines
     }
-    files |= agreement.tables(_scores(rows))
+    if found := agreement.find(_scores(rows)):
+      files |= found.tables()
     files['run.flags'] = results.flag_file(config, repeated=('generated',))
     files['results.json'] = results.results_json(rows, provenance)
     files['results.csv'] = results.results_csv(rows)

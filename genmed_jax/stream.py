@@ -9,7 +9,6 @@ over the mesh.
 import collections
 import functools
 import hashlib
-import os
 from pathlib import Path
 
 from absl import logging
@@ -66,7 +65,7 @@ class Extractor:
     self._intensity = intensity
     self._to_unit = decode.parse_intensity(intensity)
     self._skip = on_error == 'skip'
-    self._workers = workers or 2 * (os.cpu_count() or 1)
+    self._workers = workers or loader.WORKERS
     self._state = mesh_lib.replicate(self._mesh, network.state)
     self._preprocess = self._compile(
       functools.partial(preprocess, config=network.preprocess),

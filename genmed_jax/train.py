@@ -11,6 +11,8 @@ import jax
 
 from genmed_jax import entry, processes
 from genmed_jax.downstream.classification import SETTINGS
+from genmed_jax.downstream.dice_predictor import MASK_INPUTS
+from genmed_jax.downstream.labels import UNCERTAIN
 from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.tasks import train_dice_predictor, train_segmenter
 from genmed_jax.downstream.utility import train_classifier
@@ -41,7 +43,7 @@ flags.DEFINE_string(
 flags.DEFINE_enum(
   'mask_input',
   'channel',
-  ['channel', 'blend'],
+  MASK_INPUTS,
   'How the Dice predictor sees a mask: as a channel of its own, or blended '
   'into the red one.',
 )
@@ -60,7 +62,7 @@ flags.DEFINE_list(
 flags.DEFINE_enum(
   'uncertain',
   'negative',
-  ['negative', 'positive', 'ignore'],
+  UNCERTAIN,
   'What a label of -1, or none, counts as.',
 )
 flags.DEFINE_string(

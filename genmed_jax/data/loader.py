@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Callable, Iterator
 import concurrent.futures
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from genmed_jax.data.decode import as_float
 from genmed_jax.data.source import Source
 from genmed_jax.errors import DecodeError
 
+WORKERS = 2 * (os.cpu_count() or 1)  # Decoding threads.
 PREFETCH = 2  # Batches decoded ahead of the one being used.
 _LARGEST_CANVAS = 1 << 32  # Bytes.
 

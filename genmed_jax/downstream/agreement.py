@@ -1,6 +1,5 @@
 """Whether upstream metrics and the downstream task order sets alike."""
 
-from collections.abc import Iterator
 import itertools
 from typing import NamedTuple
 
@@ -135,32 +134,39 @@ def contradictions(scores: Scores) -> list[Contradiction]:
   Args:
     scores: Of all metrics, the predicted Dice among them.
   """
-  return list(_contradictions(scores))
-
-
-def tables(scores: Scores) -> dict[str, str]:
-  """``agreement.csv`` and ``contradictions.csv``; none without both sides."""
-  if not _downstream(scores):
-    return {}
-  return {
-    'agreement.csv': results.csv_text(Agreement._fields, agreements(scores)),
-    'contradictions.csv': results.csv_text(
-      Contradiction._fields, contradictions(scores)
-    ),
-  }
-
-
-def _contradictions(scores: Scores) -> Iterator[Contradiction]:
   downstream = _downstream(scores)
-  for (features, metric), of_sets in scores.items():
-    if metric == DOWNSTREAM:
-      continue
-    names = [name for name in downstream if name in of_sets]
-    for one, other in itertools.permutations(names, 2):
-      if of_sets[one].is_better_than(of_sets[other]) and downstream[
-        other
-      ].is_better_than(downstream[one]):
-        yield Contradiction(features, metric, one, other)
+  return [
+    Contradiction(features, metric, one, other)
+    for (features, metric), of_sets in scores.items()
+    if metric != DOWNSTREAM
+    for one, other in itertools.permutations(downstream, 2)
+    if {one, other} <= of_sets.keys()
+    and of_sets[one].is_better_than(of_sets[other])
+    and downstream[other].is_better_than(downstream[one])
+  ]
+
+
+class Findings(NamedTuple):
+  """How all metrics stand to the predicted Dice."""
+
+  agreements: list[Agreement]
+  contradictions: list[Contradiction]
+
+  def tables(self) -> dict[str, str]:
+    """``agreement.csv`` and ``contradictions.csv``."""
+    return {
+      'agreement.csv': results.csv_text(Agreement._fields, self.agreements),
+      'contradictions.csv': results.csv_text(
+        Contradiction._fields, self.contradictions
+      ),
+    }
+
+
+def find(scores: Scores) -> Findings | None:
+  """Agreements and contradictions; None without a predicted Dice."""
+  if not _downstream(scores):
+    return None
+  return Findings(agreements(scores), contradictions(scores))
 
 
 def _downstream(scores: Scores) -> dict[str, Scored]:

@@ -14,7 +14,7 @@ import optax
 from genmed_jax.downstream.augment import augment, Augmentation
 from genmed_jax.downstream.labels import IGNORED
 from genmed_jax.downstream.pictures import as_input, image_keys, OverRows
-from genmed_jax.downstream.training import descend, Optimised, Plan
+from genmed_jax.downstream.training import descend, Optimised, Plan, start
 from genmed_jax.networks.resnet import ResNet, ResNetConfig
 from genmed_jax.networks.trained import Functional
 
@@ -22,6 +22,9 @@ KIND = 'classifier'
 
 # What is trained on, as CheXGenBench has it.
 SETTINGS = ('all_original', 'all_synthetic', 'mixed', 'augmented')
+
+# The side a radiograph shows is part of what it tells: no mirror.
+_AUGMENTATION = Augmentation(turn=10.0, flip=False, gain=0.0, offset=0.0)
 
 
 class ClassifierConfig(NamedTuple):
@@ -127,8 +130,7 @@ class ClassificationLearner:
 
   def init(self, seed: int) -> Optimised:
     """Fresh weights."""
-    weights = self.network.init(seed)
-    return Optimised(weights, self._optimiser.init(weights.params))
+    return start(self.network, self._optimiser, seed)
 
   def step(self, state: Optimised, batch: dict) -> tuple[Optimised, dict]:
     """One step on ``images`` and ``labels``."""
@@ -148,7 +150,3 @@ class ClassificationLearner:
     images, labels = self._validation
     logits = self.logits(state.weights, images)
     return {'score': float(multi_label_loss(logits, labels).mean())}
-
-
-# The side a radiograph shows is part of what it tells: no mirror.
-_AUGMENTATION = Augmentation(turn=10.0, flip=False, gain=0.0, offset=0.0)

@@ -21,7 +21,13 @@ from genmed_jax.downstream.pictures import (
   OverRows,
 )
 from genmed_jax.downstream.segmentation import dice
-from genmed_jax.downstream.training import adamw, descend, Optimised, Plan
+from genmed_jax.downstream.training import (
+  adamw,
+  descend,
+  Optimised,
+  Plan,
+  start,
+)
 from genmed_jax.networks.resnet import ResNet, ResNetConfig
 from genmed_jax.networks.trained import Functional
 
@@ -144,8 +150,7 @@ class PredictionLearner:
 
   def init(self, seed: int) -> Optimised:
     """Fresh weights."""
-    weights = self.network.init(seed)
-    return Optimised(weights, self._optimiser.init(weights.params))
+    return start(self.network, self._optimiser, seed)
 
   def step(self, state: Optimised, batch: dict) -> tuple[Optimised, dict]:
     """One step on ``images``, their ``masks`` and the masks ``found``."""

@@ -1,7 +1,6 @@
 """Images and masks of a source at one size, in memory, and batches of them."""
 
 from collections.abc import Callable, Iterator
-import os
 from typing import NamedTuple
 
 import jax
@@ -86,7 +85,7 @@ def _resized(source, size, channels, to_unit, called) -> np.ndarray:
       range(len(source)),
       _BLOCK,
       to_unit,
-      workers=2 * (os.cpu_count() or 1),
+      workers=loader.WORKERS,
     ):
       if batch.errors:
         raise DecodeError(batch.errors[0])
@@ -101,7 +100,7 @@ def _to_bytes(canvas, sizes, size, channels) -> np.ndarray:
   images = _resize(canvas, sizes, config=network_input(size))
   if channels == 1:
     images = images.mean(axis=-1, keepdims=True)
-  return np.asarray(jnp.round(127.5 * (images + 1)).astype(jnp.uint8))
+  return np.asarray(as_bytes(images))
 
 
 _resize = jax.jit(preprocess, static_argnames='config')
@@ -110,6 +109,11 @@ _resize = jax.jit(preprocess, static_argnames='config')
 def as_input(images: jax.Array) -> jax.Array:
   """8 bits to [-1, 1], as :func:`network_input` has it."""
   return images.astype(jnp.float32) / 127.5 - 1
+
+
+def as_bytes(images: jax.Array) -> jax.Array:
+  """The inverse of :func:`as_input`, rounded."""
+  return jnp.round(127.5 * (images + 1)).astype(jnp.uint8)
 
 
 class Batches:

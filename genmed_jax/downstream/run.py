@@ -70,6 +70,15 @@ class Config:
     return dataclasses.replace(self, **(usual | given))
 
   @property
+  def split(self) -> dict:
+    """What :func:`split` is told of subjects."""
+    return {
+      'column': self.subject_column,
+      'pattern': self.subject_pattern,
+      'seed': self.seed,
+    }
+
+  @property
   def plan(self) -> Plan:
     """How long and how fast is trained."""
     return Plan(
@@ -95,14 +104,19 @@ def open_images(config: Config, text: str) -> Source:
 
 
 def split(
-  source: Source, *, column: str | None, pattern: str | None, seed: int
+  source: Source,
+  shares: tuple[float, ...] = SHARES,
+  *,
+  column: str | None,
+  pattern: str | None,
+  seed: int,
 ) -> list[np.ndarray]:
-  """Items that train, that say when to stop, and that are held out.
+  """The items of parts that share no subject, as ``Config.split`` says.
 
   Raises:
     UsageError: if there are too few subjects.
   """
-  return deal(subjects(source, column, pattern), SHARES, seed)
+  return deal(subjects(source, column, pattern), shares, seed)
 
 
 def fit(
@@ -177,12 +191,10 @@ def loaded(text: str, kind: str) -> tuple[Weights, dict]:
   """A network from the folder of its training.
 
   Args:
-    text: The folder, or ``phantom`` for the one that comes with the package.
+    text: The folder.
     kind: What it must be.
 
   Raises:
     UsageError: if there is none.
   """
-  if text == 'phantom':
-    return trained.load(Path(__file__).parent / 'phantom' / kind, kind)
   return trained.load(Path(text) / 'network', kind)

@@ -20,7 +20,7 @@ def load(segmenter: str, predictor: str | None) -> FeatureNetwork:
   """A segmenter's bottleneck, and the predicted Dice of its masks beside it.
 
   Args:
-    segmenter: Folder of its training, or ``phantom``.
+    segmenter: Folder of its training.
     predictor: The same of the Dice predictor; None for the bottleneck alone.
 
   Raises:

@@ -19,6 +19,7 @@ from genmed_jax.downstream.training import (
   descend,
   Optimised,
   Plan,
+  start,
 )
 from genmed_jax.networks.trained import Functional
 from genmed_jax.networks.unet import UNet, UNetConfig
@@ -86,7 +87,6 @@ class SegmentationLearner:
     steps: int,
     validation: Pictures,
     mesh: jax.sharding.Mesh,
-    augmentation: Augmentation | None = None,
   ):
     """Sets up the training; nothing is computed yet.
 
@@ -96,18 +96,15 @@ class SegmentationLearner:
       steps: In all epochs.
       validation: Images with masks that score it.
       mesh: The devices.
-      augmentation: Of training images.
     """
     self.network = segmenter(config)
     self._optimiser = adamw(plan, steps)
     self._validation = validation
     self._segment = segmenting(self.network, mesh)
-    self._augmentation = augmentation or Augmentation()
 
   def init(self, seed: int) -> Optimised:
     """Fresh weights."""
-    weights = self.network.init(seed)
-    return Optimised(weights, self._optimiser.init(weights.params))
+    return start(self.network, self._optimiser, seed)
 
   def step(self, state: Optimised, batch: dict) -> tuple[Optimised, dict]:
     """One step on ``images`` and ``masks``."""
@@ -115,7 +112,7 @@ class SegmentationLearner:
       image_keys(batch),
       as_input(batch['images']),
       batch['masks'][..., None],
-      self._augmentation,
+      Augmentation(),
     )
     masks = masks[..., 0].astype(jnp.float32)
 

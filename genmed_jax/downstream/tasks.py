@@ -35,12 +35,7 @@ def train_segmenter(config: Config) -> dict:
     config.image_size, config.channels, config.width, config.depth, config.norm
   )
   source = run.open_images(config, config.train)
-  split = {
-    'column': config.subject_column,
-    'pattern': config.subject_pattern,
-    'seed': config.seed,
-  }
-  parts = run.split(source, **split)
+  parts = run.split(source, **config.split)
   results.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   pictures = read_pictures(
@@ -73,7 +68,7 @@ def train_segmenter(config: Config) -> dict:
   manifest = {
     'config': made_of._asdict(),
     'intensity': config.intensity,
-    'split': split,
+    'split': config.split,
   }
   run.write(
     config,

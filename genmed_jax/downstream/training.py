@@ -97,6 +97,14 @@ def adamw(plan: Plan, steps: int) -> optax.GradientTransformation:
   )
 
 
+def start(
+  network: Functional, optimiser: optax.GradientTransformation, seed: int
+) -> Optimised:
+  """Fresh weights, before the first step."""
+  weights = network.init(seed)
+  return Optimised(weights, optimiser.init(weights.params))
+
+
 def descend(
   network: Functional,
   optimiser: optax.GradientTransformation,

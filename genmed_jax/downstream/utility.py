@@ -9,7 +9,6 @@ import numpy as np
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import results
 from genmed_jax.data.source import Source
-from genmed_jax.data.subjects import deal, subjects
 from genmed_jax.downstream import classification, run
 from genmed_jax.downstream.classification import (
   chosen,
@@ -23,8 +22,8 @@ from genmed_jax.downstream.pictures import Batches, read_pictures
 from genmed_jax.downstream.run import Config
 from genmed_jax.errors import UsageError
 
-# Real images that say when to stop; the rest train.
-_VALIDATION = 0.15
+# Of real images, that train and that say when to stop, beside a test set.
+_SHARES = (0.85, 0.15)
 
 
 def train_classifier(config: Config) -> dict:
@@ -50,14 +49,11 @@ def train_classifier(config: Config) -> dict:
   settings = _settings(config)
   real = run.open_images(config, config.train)
   made = run.open_images(config, config.generated) if config.generated else None
-  whose = subjects(real, config.subject_column, config.subject_pattern)
   if config.test:
-    fitted, validation = deal(
-      whose, (1 - _VALIDATION, _VALIDATION), config.seed
-    )
+    fitted, validation = run.split(real, _SHARES, **config.split)
     held_out = run.open_images(config, config.test)
   else:
-    fitted, validation, tested = deal(whose, run.SHARES, config.seed)
+    fitted, validation, tested = run.split(real, **config.split)
     held_out = real.take(tested)
   sources = {
     'original': real.take(fitted),

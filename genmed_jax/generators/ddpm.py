@@ -7,8 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genmed_jax import perturb
 from genmed_jax.downstream.pictures import as_input, image_keys, OverRows
-from genmed_jax.downstream.training import adamw, descend, Optimised, Plan
+from genmed_jax.downstream.training import (
+  adamw,
+  descend,
+  Optimised,
+  Plan,
+  start,
+)
 from genmed_jax.generators.layout import depth_to_space, space_to_depth
 from genmed_jax.networks.trained import Functional, Weights
 from genmed_jax.networks.unet import UNet, UNetConfig
@@ -108,9 +115,10 @@ class Learner:
     self._losses = OverRows(mesh, self._loss_of)
 
   def _loss_of(self, weights, images, numbers):
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), numbers)
     return self._loss(
-      lambda *noisy: self.network(weights, *noisy), keys, as_input(images)
+      lambda *noisy: self.network(weights, *noisy),
+      perturb.image_keys(jax.random.key(0), numbers),
+      as_input(images),
     )
 
   def _loss(self, apply, keys, images):
@@ -130,9 +138,8 @@ class Learner:
 
   def init(self, seed: int) -> _State:
     """Fresh weights."""
-    weights = self.network.init(seed)
-    trained = Optimised(weights, self._optimiser.init(weights.params))
-    return _State(trained, weights.params, jnp.zeros((), jnp.int32))
+    trained = start(self.network, self._optimiser, seed)
+    return _State(trained, trained.weights.params, jnp.zeros((), jnp.int32))
 
   def step(self, state: _State, batch: dict) -> tuple[_State, dict]:
     """One step on ``images``."""

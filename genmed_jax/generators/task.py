@@ -4,21 +4,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 import tqdm
 
 from genmed_jax import mesh as mesh_lib
-from genmed_jax import results
-from genmed_jax.data.subjects import deal, subjects
+from genmed_jax import perturb, results
 from genmed_jax.downstream import run
-from genmed_jax.downstream.pictures import Batches, OverRows, read_pictures
+from genmed_jax.downstream.pictures import (
+  as_bytes,
+  Batches,
+  OverRows,
+  read_pictures,
+)
 from genmed_jax.downstream.run import Config
 from genmed_jax.generators import GENERATORS
 from genmed_jax.networks import trained
 
-_VALIDATION = 0.1  # Of the images, by subject.
+_SHARES = (0.9, 0.1)  # Of the images, that train and that validate.
 _AT_ONCE = 16  # Images that are drawn together.
 
 
@@ -34,8 +37,7 @@ def train_generator(config: Config) -> dict:
     )
   )
   source = run.open_images(config, config.train)
-  whose = subjects(source, config.subject_column, config.subject_pattern)
-  parts = deal(whose, (1 - _VALIDATION, _VALIDATION), config.seed)
+  parts = run.split(source, _SHARES, **config.split)
   results.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   images = read_pictures(
@@ -74,15 +76,12 @@ def draw(generator: Path, count: int, seed: int) -> Iterator[np.ndarray]:
   config = family.Config(**manifest['config'])
 
   def images(weights, numbers):
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(
-      jax.random.key(seed), numbers
-    )
     drawn = jax.lax.map(
       lambda key: family.sample(config, weights, key),
-      keys,
+      perturb.image_keys(jax.random.key(seed), numbers),
       batch_size=_AT_ONCE,
     )
-    return jnp.round(127.5 * (drawn + 1)).astype(jnp.uint8)
+    return as_bytes(drawn)
 
   drawing = OverRows(mesh_lib.data_mesh(), images)
   for start in range(0, count, _AT_ONCE):

@@ -10,7 +10,13 @@ import numpy as np
 import optax
 
 from genmed_jax.downstream.pictures import as_input, OverRows
-from genmed_jax.downstream.training import adamw, descend, Optimised, Plan
+from genmed_jax.downstream.training import (
+  adamw,
+  descend,
+  Optimised,
+  Plan,
+  start,
+)
 from genmed_jax.errors import UsageError
 from genmed_jax.networks.trained import Functional, Weights
 
@@ -198,8 +204,7 @@ class Learner:
 
   def init(self, seed: int) -> Optimised:
     """Fresh weights."""
-    weights = self.network.init(seed)
-    return Optimised(weights, self._optimiser.init(weights.params))
+    return start(self.network, self._optimiser, seed)
 
   def step(self, state: Optimised, batch: dict) -> tuple[Optimised, dict]:
     """One step on ``images``."""

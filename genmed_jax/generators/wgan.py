@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from genmed_jax.downstream.pictures import as_input, image_keys
-from genmed_jax.downstream.training import descend, Optimised, Plan
+from genmed_jax.downstream.training import descend, Optimised, Plan, start
 from genmed_jax.errors import UsageError
 from genmed_jax.networks.trained import Functional, Weights
 
@@ -136,8 +136,10 @@ class Learner:
 
   def init(self, seed: int) -> _State:
     """Fresh weights."""
-    players = (self.network.init(seed), self._critic.init(seed + 1))
-    return _State(*(Optimised(w, self._adam.init(w.params)) for w in players))
+    return _State(
+      start(self.network, self._adam, seed),
+      start(self._critic, self._adam, seed + 1),
+    )
 
   def step(self, state: _State, batch: dict) -> tuple[_State, dict]:
     """Five steps of the critic on parts of ``images``, one of the generator."""

@@ -71,8 +71,10 @@ def files(
     for family in dict.fromkeys(each.family for each in of_network):
       of_family = [each for each in of_network if each.family == family]
       pictures[f'{family}_{safe}.png'] = figures.responses(of_family, title)
-  text = '\n'.join(_page(name, effects, scored, provenance, list(pictures)))
-  made |= agreement.tables(scored)
+  found = agreement.find(scored)
+  if found:
+    made |= found.tables()
+  text = '\n'.join(_page(name, effects, found, provenance, list(pictures)))
   return made | pictures | {'sensitivity.md': text + '\n'}
 
 
@@ -85,7 +87,7 @@ def _plain(value):
   return None if isinstance(value, float) and value != value else value
 
 
-def _page(name, effects, scored, provenance, pictures) -> Iterator[str]:
+def _page(name, effects, downstream, provenance, pictures) -> Iterator[str]:
   flags, images = provenance['flags'], provenance['images']
   yield '# What the metrics see'
   yield ''
@@ -106,7 +108,8 @@ def _page(name, effects, scored, provenance, pictures) -> Iterator[str]:
     yield from ('', '### Published findings on these images', '')
     for outcome in outcomes(of_network):
       yield from _outcome(outcome)
-  yield from _downstream(scored)
+  if downstream and downstream.agreements:
+    yield from _downstream(downstream)
   yield from ('', '## Figures', '')
   yield (
     'Colour and sign in the heat-map: red, the metric says that the images '
@@ -173,25 +176,22 @@ def _in_words(effects: list[Effect]) -> Iterator[str]:
     yield f'* **{family}**: {"; ".join(parts)}.'
 
 
-def _downstream(scored: agreement.Scores) -> Iterator[str]:
+def _downstream(found: agreement.Findings) -> Iterator[str]:
   """Which metrics order conditions as the downstream task does."""
-  found = agreement.agreements(scored)
-  if not found:
-    return
   against = collections.Counter(
-    (each.features, each.metric) for each in agreement.contradictions(scored)
+    (each.features, each.metric) for each in found.contradictions
   )
   yield from ('', '## Upstream and downstream', '')
   yield (
-    f'Do metrics order the {found[0].sets} sets as the predicted Dice of a '
-    'segmenter on them does? Rank correlations with 95 % intervals over sets '
-    'and p values of permutations; and in how many pairs of sets one is better '
-    'upstream, the other downstream, beyond both intervals.'
+    f'Do metrics order the {found.agreements[0].sets} sets as the predicted '
+    'Dice of a segmenter on them does? Rank correlations with 95 % intervals '
+    'over sets and p values of permutations; and in how many pairs of sets one '
+    'is better upstream, the other downstream, beyond both intervals.'
   )
   yield ''
   yield '| features | metric | Kendall | p | Spearman | contradictions |'
   yield '|---' * 6 + '|'
-  for each in found:
+  for each in found.agreements:
     ends = f'{each.kendall_low:.2f} to {each.kendall_high:.2f}'
     yield (
       f'| {each.features} | `{each.metric}` | {each.kendall:.2f} ({ends}) | '
