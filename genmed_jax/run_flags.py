@@ -62,8 +62,9 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
   'segmenter',
   None,
-  'Folder of a segmenter that genmed_jax.train has trained; beside it a '
-  '--dice_predictor gives predicted_dice.',
+  'Folder of a segmenter that genmed_jax.train has trained, or phantom for the '
+  'one of T1 phantoms that comes along; beside it a --dice_predictor gives '
+  'predicted_dice.',
 )
 flags.DEFINE_string(
   'dice_predictor', None, 'The same of a predictor of the Dice of its masks.'

@@ -231,6 +231,8 @@ def save(path: Path, leaves: dict[str, np.ndarray], manifest: dict) -> None:
     new = Path(scratch) / 'new'
     with ocp.StandardCheckpointer() as checkpointer:
       checkpointer.save(new.absolute() / 'leaves', leaves)
+    # It names the folder, and with it perhaps a person.
+    (new / 'leaves' / 'commit_success.txt').unlink(missing_ok=True)
     (new / 'manifest.json').write_text(json.dumps(manifest, indent=2) + '\n')
     if path.exists():
       shutil.move(path, Path(scratch) / 'old')

@@ -30,11 +30,19 @@ class Config(RunConfig):
   write_images: bool = False
 
 
+# The condition in which nothing is done.
+BASELINE = 'baseline'
+
+
 class Condition(NamedTuple):
   """A family at a level."""
 
   family: str
   level: float
+
+  def __str__(self):
+    """As it is called beside :data:`BASELINE`."""
+    return f'{self.family} {self.level:g}'
 
 
 class Roles(NamedTuple):

@@ -7,7 +7,7 @@ import numpy as np
 from genmed_jax.downstream import agreement
 from genmed_jax.metrics import Score
 from genmed_jax.metrics.resampling import normal_interval
-from genmed_jax.study.design import Condition
+from genmed_jax.study.design import BASELINE, Condition
 from genmed_jax.study.verdicts import (
   Effect,
   effect,
@@ -77,7 +77,7 @@ class Found:
     for at, seed in enumerate(self._seeds):
       for metric in self._directions:
         for condition in (None, *self._conditions):
-          family, level = condition or ('baseline', 0)
+          family, level = condition or (BASELINE, 0)
           value = self._scores[condition, seed][metric].value
           change = None, None, None
           if self._is_whole(metric, [None, condition]):
@@ -106,9 +106,7 @@ class Found:
         if self._is_whole(metric, [condition]):
           values, errors = self._arrays(metric, [condition])
           interval = normal_interval(float(values.mean()), float(errors.mean()))
-          family, level = condition or ('baseline', 0)
-          name = f'{family} {level:g}' if level else family
-          of_sets[name] = agreement.Scored(
+          of_sets[str(condition or BASELINE)] = agreement.Scored(
             float(values.mean()), *interval[1:], direction
           )
     return found

@@ -8,6 +8,7 @@ from genmed_jax import results
 from genmed_jax.downstream import agreement
 from genmed_jax.study import figures
 from genmed_jax.study.findings import Outcome, outcomes
+from genmed_jax.study.tables import family_tables
 from genmed_jax.study.verdicts import (
   CLEAR,
   Effect,
@@ -62,6 +63,7 @@ def files(
     'sensitivity.csv': results.csv_text(Row._fields, rows),
     'verdicts.csv': results.csv_text(_VERDICT_COLUMNS, verdicts),
     'sensitivity.json': json.dumps(_plain(report), indent=2) + '\n',
+    'tables.md': '\n'.join(family_tables(effects, scored)) + '\n',
   }
   pictures = {}
   title = 'phantom numbers' if _of_phantom(provenance) else name
@@ -93,7 +95,8 @@ def _page(name, effects, downstream, provenance, pictures) -> Iterator[str]:
   yield ''
   yield (
     f'Real images of {name}: {provenance["subjects"]} subjects, '
-    f'{images["base"]} images in each set, {flags["seeds"]} seeds.'
+    f'{images["base"]} images in each set, {flags["seeds"]} seeds. Every value '
+    'is in [tables.md](tables.md).'
   )
   if _of_phantom(provenance):
     yield (

@@ -18,6 +18,7 @@ from genmed_jax.feature_spaces import check, load_networks
 from genmed_jax.study import page
 from genmed_jax.study.clock import Clock
 from genmed_jax.study.design import (
+  BASELINE,
   conditions,
   Config,
   Roles,
@@ -210,9 +211,9 @@ def _score_all(scorer: Scorer, chosen, seeds) -> Scores:
 def _write_images(folder, source, config, roles, chosen, clock) -> None:
   """Writes every set as 8-bit PNGs, a folder per condition and seed."""
   for seed, parts in roles.items():
-    sets = {f'baseline_{seed}': source.take(parts.base)}
+    sets = {f'{BASELINE}_{seed}': source.take(parts.base)}
     for condition in chosen:
-      name = f'{condition.family}_{condition.level:g}_{seed}'
+      name = f'{results.file_stem(str(condition))}_{seed}'
       if changes_images(condition):
         sets[name] = perturbed(source, parts.base, condition, seed, clock)
       else:

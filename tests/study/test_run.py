@@ -70,6 +70,11 @@ def test_files(finished):
   page = (folder / 'sensitivity.md').read_text()
   assert 'phantom numbers' in page
   assert all(f'({p.name})' in page for p in folder.glob('*.png'))
+  tables = (folder / 'tables.md').read_text()
+  heads = ('baseline | 0.2 |', 'baseline | 30 | 60 |', 'baseline | 3 |')
+  assert [tables.count(head) for head in heads] == [1, 1, 1]
+  first = next(line for line in lines if line['family'] == 'gaussian')
+  assert f'| `fd` | {float(first["baseline"]):.3g} (' in tables
 
 
 def test_metrics_see_what_they_should(finished):
