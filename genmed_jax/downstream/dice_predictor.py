@@ -57,7 +57,7 @@ class PredictorConfig(NamedTuple):
   channels: int = 1
   layers: int = 18
   width: int = 64
-  norm: str = 'batch'
+  norm: str = 'group'
   mask_input: str = 'channel'
 
 
