@@ -1,5 +1,6 @@
 """Wasserstein GAN with a gradient penalty."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from flax import nnx
@@ -155,9 +156,7 @@ class Learner:
       between = share * images + (1 - share) * made
 
       def loss(apply):
-        slopes = jax.grad(lambda x: apply(x).sum())(between)
-        norms = jnp.sqrt(jnp.sum(slopes**2, axis=(1, 2, 3)) + 1e-12)
-        penalty = _PENALTY * jnp.mean((norms - 1) ** 2)
+        penalty = _PENALTY * gradient_penalty(apply, between)
         distance = apply(images).mean() - apply(made).mean()
         losses = {'critic_distance': distance, 'gradient_penalty': penalty}
         return penalty - distance, losses
@@ -168,7 +167,8 @@ class Learner:
       lambda rows: rows.reshape(_CRITIC_STEPS, -1, *rows.shape[1:]),
       (as_input(batch['images']), made_of, share),
     )
-    critic, losses = jax.lax.scan(one, state.critic, parts)
+    # Convolutions in a loop take ten times as long on a CPU.
+    critic, losses = jax.lax.scan(one, state.critic, parts, unroll=True)
     few = again[: len(again) // _CRITIC_STEPS]
 
     def loss(apply):
@@ -186,6 +186,27 @@ class Learner:
   def sampled(self, state: _State) -> Weights:
     """The weights that sample."""
     return state.generator.weights
+
+
+def gradient_penalty(critic: Callable, images: jax.Array) -> jax.Array:
+  r"""How far slopes are from 1, :math:`E (\lVert \nabla D(x) \rVert - 1)^2`.
+
+  The norm of a gradient is the slope along it, a derivative forward with a
+  direction that is held fixed; so the penalty's own gradient, the same to
+  first order, differentiates backward once and not twice.
+
+  Args:
+    critic: ``[b, s, s, c] -> [b]``, image by image.
+    images: ``[b, s, s, c]``.
+
+  References:
+    Gulrajani et al., 2017, eq. 3.
+  """
+  uphill = jax.grad(lambda images: critic(images).sum())(images)
+  norms = jnp.sqrt(jnp.sum(uphill**2, axis=(1, 2, 3), keepdims=True))
+  uphill = jax.lax.stop_gradient(uphill / jnp.maximum(norms, 1e-12))
+  _, slopes = jax.jvp(critic, (images,), (uphill,))
+  return jnp.mean((slopes - 1) ** 2)
 
 
 def sample(config: Config, weights: Weights, key: jax.Array) -> jax.Array:

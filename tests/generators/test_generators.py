@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 import pytest
@@ -42,6 +43,33 @@ def test_prior_sees_only_what_is_before(random):
 def test_a_gan_takes_powers_of_two():
   with pytest.raises(ValueError, match='not 48 and 8'):
     wgan.network(wgan.Config(48, 1, 8))
+
+
+def test_gradient_penalty_has_the_gradient_of_its_definition(random):
+  images = np.float32(random.standard_normal((3, 4, 4, 2)))
+  kernels = {
+    'inner': np.float32(random.standard_normal((32, 16))) / 4,
+    'outer': np.float32(random.standard_normal(16)) / 2,
+  }
+
+  def critic(kernels, images):
+    found = images.reshape(len(images), -1) @ kernels['inner']
+    return jnp.tanh(found) @ kernels['outer']
+
+  def ours(kernels):
+    return wgan.gradient_penalty(lambda x: critic(kernels, x), images)
+
+  def defined(kernels):
+    slopes = jax.grad(lambda x: critic(kernels, x).sum())(images)
+    norms = jnp.sqrt((slopes**2).sum((1, 2, 3)))
+    return jnp.mean((norms - 1) ** 2)
+
+  found, expected = (jax.value_and_grad(f)(kernels) for f in (ours, defined))
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
+    found,
+    expected,
+  )
 
 
 @pytest.mark.parametrize('task', GENERATORS)
