@@ -9,12 +9,13 @@ import time
 import numpy as np
 import pytest
 
+from genmed_jax.networks import trained
 from tests.test_evaluation import run
 
 METRICS = 'fd,fd_inf,mmd_poly,asw,sw2,vendi,precision,coverage,realism,authpct'
 
 
-def start(count, *flags):
+def start(count, *flags, module='evaluate'):
   """Starts the processes of one run."""
   with socket.socket() as free:
     free.bind(('localhost', 0))
@@ -24,7 +25,7 @@ def start(count, *flags):
       [
         sys.executable,
         '-m',
-        'genmed_jax.evaluate',
+        f'genmed_jax.{module}',
         f'--coordinator=localhost:{port}',
         f'--num_processes={count}',
         f'--process_id={process}',
@@ -66,6 +67,26 @@ def test_two_processes_equal_one(tmp_path, sources):
   np.testing.assert_allclose(
     values(tmp_path / '2'), values(tmp_path / '1'), rtol=1e-6, atol=1e-8
   )
+
+
+def test_two_processes_train_one_network(tmp_path):
+  flags = (
+    '--task=segmenter',
+    '--train=phantom:brain?n=48&size=16&tumours=1',
+    '--image_size=16',
+    '--width=4',
+    '--depth=2',
+    '--epochs=2',
+    '--batch_size=8',
+    f'--output_dir={tmp_path}',
+  )
+  for process in start(2, *flags, module='train'):
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+  with open(tmp_path / 'history.csv') as file:
+    assert [line['epoch'] for line in csv.DictReader(file)] == ['0', '1']
+  weights, _ = trained.load(tmp_path / 'network', 'segmenter')
+  assert all(np.isfinite(leaf).all() for leaf in weights.params.values())
 
 
 def test_a_failure_on_one_process_ends_both(tmp_path, image_folder, random):

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -225,11 +226,15 @@ def folder(cache_dir: Path, name: str) -> Path:
 
 
 def save(path: Path, leaves: dict[str, np.ndarray], manifest: dict) -> None:
-  """Writes a converted network; an older one is replaced at the end."""
+  """Writes a network, on this process alone; an older one is replaced."""
   path.parent.mkdir(parents=True, exist_ok=True)
+  here = jax.process_index()
+  alone = ocp.options.MultiprocessingOptions(here, active_processes={here})
   with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
     new = Path(scratch) / 'new'
-    with ocp.StandardCheckpointer() as checkpointer:
+    with ocp.StandardCheckpointer(
+      multiprocessing_options=alone
+    ) as checkpointer:
       checkpointer.save(new.absolute() / 'leaves', leaves)
     # It names the folder, and with it perhaps a person.
     (new / 'leaves' / 'commit_success.txt').unlink(missing_ok=True)
@@ -240,7 +245,7 @@ def save(path: Path, leaves: dict[str, np.ndarray], manifest: dict) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-  """Leaves and manifest of a converted network."""
+  """Leaves and manifest of a network, on every process."""
   manifest = json.loads((path / 'manifest.json').read_text())
   with ocp.PyTreeCheckpointer() as checkpointer:
     leaves = checkpointer.restore(path.absolute() / 'leaves')
