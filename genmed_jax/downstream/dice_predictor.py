@@ -57,7 +57,7 @@ class PredictorConfig(NamedTuple):
   channels: int = 1
   layers: int = 18
   width: int = 64
-  norm: str = 'group'
+  norm: str = 'batch'
   mask_input: str = 'channel'
 
 

@@ -91,7 +91,7 @@ def train_dice_predictor(config: Config) -> dict:
   config = config.with_usual(
     width=64,
     layers=18,
-    norm='group',
+    norm='batch',
     epochs=20,
     batch_size=32,
     learning_rate=1e-3,
