@@ -116,6 +116,9 @@ def evaluate(config: Config) -> list[Row]:
     files['results.json'] = results.results_json(rows, provenance)
     files['results.csv'] = results.results_csv(rows)
     results.write(output_dir, files)
+    for earlier in output_dir.glob('samples_*.csv'):
+      if earlier.name not in files:
+        earlier.unlink()
   return rows
 
 

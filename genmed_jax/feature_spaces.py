@@ -227,7 +227,11 @@ def load_networks(config: RunConfig) -> list[tuple[FeatureNetwork, list]]:
 def _segmenter(config: RunConfig, folder: str) -> FeatureNetwork:
   """A segmenter, with the Dice predictor if it is the one that has one."""
   has_predictor = folder == config.segmenter
-  return scoring.load(folder, config.dice_predictor if has_predictor else None)
+  return scoring.load(
+    folder,
+    config.dice_predictor if has_predictor else None,
+    intensity=config.intensity,
+  )
 
 
 def extractor(

@@ -61,9 +61,6 @@ def write(output_dir: Path, files: dict[str, str]) -> None:
   """
   for name, text in files.items():
     write_file(output_dir / name, text)
-  for path in output_dir.glob('samples_*.csv'):
-    if path.name not in files:
-      path.unlink()
 
 
 def file_stem(name: str) -> str:

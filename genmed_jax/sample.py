@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
-from genmed_jax import entry
+from genmed_jax import entry, processes
 from genmed_jax.generators.task import write_images
 
 _GENERATOR = flags.DEFINE_string(
@@ -24,6 +24,7 @@ _OUTPUT_DIR = flags.DEFINE_string(
 
 def main() -> None:
   """Draws what the flags ask for."""
+  processes.join()
   write_images(
     Path(_GENERATOR.value), _COUNT.value, _SEED.value, Path(_OUTPUT_DIR.value)
   )

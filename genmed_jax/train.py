@@ -63,7 +63,7 @@ flags.DEFINE_enum(
   'uncertain',
   'negative',
   UNCERTAIN,
-  'What a label of -1, or none, counts as.',
+  'What a label of -1 counts as; none at all is negative.',
 )
 flags.DEFINE_string(
   'root', None, "Folder a manifest's paths are in; its own if not given."

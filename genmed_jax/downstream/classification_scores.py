@@ -45,8 +45,9 @@ def classification_scores(
     classes: ``[k]`` names.
 
   Returns:
-    ``accuracy`` (of decisions), ``precision``, ``recall``, ``f1`` each
-    ``_micro`` and ``_macro``, ``auroc_macro``, ``per_class`` and ``left_out``.
+    ``accuracy`` (of decisions), ``precision``, ``recall``, ``f1``
+    and ``auroc`` each ``_micro`` and ``_macro``, ``per_class`` and
+    ``left_out``.
   """
   guesses, counted = probabilities >= 0.5, labels != IGNORED
   per_class, left_out = {}, []
@@ -64,6 +65,7 @@ def classification_scores(
   for name in pooled:
     scores[f'{name}_micro'] = pooled[name]
     scores[f'{name}_macro'] = _mean([c[name] for c in per_class.values()])
+  scores['auroc_micro'] = auroc(probabilities[counted], labels[counted])
   scores['auroc_macro'] = _mean([c['auroc'] for c in per_class.values()])
   return scores | {'per_class': per_class, 'left_out': left_out}
 

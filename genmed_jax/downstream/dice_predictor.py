@@ -214,7 +214,8 @@ def accuracy(guess: np.ndarray, known: Examples) -> dict:
     predicting the mean, Pearson's and Spearman's correlation (None where
     nothing varies) and mean of prediction less truth. Of all: a calibration
     curve, and the error that 95 % of the segmenter's own masks stay within,
-    by split conformal prediction.
+    by split conformal prediction, as if masks of one subject were of many;
+    None if they are fewer than 19.
   """
   report = {
     'all_masks': _agreement(guess, known.dice),
@@ -222,7 +223,8 @@ def accuracy(guess: np.ndarray, known: Examples) -> dict:
   }
   errors = np.sort(np.abs(guess - known.dice)[known.whole])
   rank = int(np.ceil(0.95 * (len(errors) + 1)))
-  report['conformal_95'] = float(errors[min(rank, len(errors)) - 1])
+  enough = rank <= len(errors)
+  report['conformal_95'] = float(errors[rank - 1]) if enough else None
   bins = np.clip((guess * _BINS).astype(int), 0, _BINS - 1)
   report['calibration'] = [
     {

@@ -18,9 +18,10 @@ def multi_labels(
 
   Args:
     source: Whose columns hold 1 and 0 (or 1.0, true, and so on), -1 for what
-      its reader was not sure of, and nothing for what was not mentioned.
+      its reader was not sure of, and nothing for what was not mentioned,
+      which is negative.
     columns: Which, in order.
-    uncertain: One of :data:`UNCERTAIN`, what -1 and nothing count as.
+    uncertain: One of :data:`UNCERTAIN`, what -1 counts as.
 
   Raises:
     UsageError: if a column is not there or holds something else.
@@ -59,7 +60,7 @@ def one_hot(
 
 def _of_column(source: Source, column: str, uncertain: str) -> np.ndarray:
   unknown = {'negative': 0, 'positive': 1, 'ignore': IGNORED}[uncertain]
-  meaning = {'': unknown, 'nan': unknown, 'true': 1, 'false': 0}
+  meaning = {'': 0, 'nan': 0, 'true': 1, 'false': 0}
   values, places = np.unique(source.labels[column], return_inverse=True)
   found = []
   for value in values:

@@ -73,7 +73,7 @@ def read_pictures(
 
 
 def _resized(source, size, channels, to_unit, called) -> np.ndarray:
-  result = np.empty((len(source), size, size, channels), np.uint8)
+  result, start = np.empty((len(source), size, size, channels), np.uint8), 0
   with tqdm.tqdm(
     desc=called,
     total=len(source),
@@ -90,8 +90,8 @@ def _resized(source, size, channels, to_unit, called) -> np.ndarray:
       if batch.errors:
         raise DecodeError(batch.errors[0])
       resized = _to_bytes(batch.images, batch.sizes, size, channels)
-      start = int(progress.n)
       result[start : start + batch.count] = resized[: batch.count]
+      start += batch.count
       progress.update(batch.count)
   return result
 
@@ -123,6 +123,9 @@ class Batches:
   a step sees, and the key of each, depend on the seed, the epoch and the step
   alone: training that was cut off goes on as if it had not been. Several
   processes each draw from images of their own.
+
+  Attributes:
+    size: Images in a step, over all devices of all processes.
   """
 
   def __init__(
@@ -143,7 +146,8 @@ class Batches:
     self._mesh = mesh
     self._arrays = {k: v[share.start : share.stop] for k, v in arrays.items()}
     devices = mesh.devices.size
-    self._batch = -(-batch_size // devices) * devices // processes
+    self.size = -(-batch_size // devices) * devices
+    self._batch = self.size // processes
     self._steps = count // processes // self._batch
     self._seed = seed
     if not self._steps:
@@ -163,7 +167,7 @@ class Batches:
     order = random.permutation(count)[: self._steps * self._batch]
     for step, items in enumerate(order.reshape(self._steps, self._batch)):
       rows = {name: values[items] for name, values in self._arrays.items()}
-      first = (number * self._steps + step) * self._batch * jax.process_count()
+      first = (number * self._steps + step) * self.size
       numbers = first + process * self._batch + np.arange(self._batch)
       rows['keys'] = _keys(self._seed, numbers)
       yield {k: mesh_lib.to_mesh(self._mesh, v) for k, v in rows.items()}
@@ -184,10 +188,16 @@ def image_keys(batch: dict[str, jax.Array]) -> jax.Array:
 
 
 class OverRows:
-  """A function of weights and rows, applied to any number of rows."""
+  """A function of weights and rows, applied to any number of rows.
+
+  Attributes:
+    at_once: Rows of one call of the compiled program; fewer are padded.
+  """
 
   def __init__(self, mesh: jax.sharding.Mesh, function: Callable):
     """Compiles ``function(weights, *rows)``, pure and row by row."""
+    devices = mesh.devices.size
+    self.at_once = -(-_BLOCK // devices) * devices
     self._mesh = mesh
     self._compiled = jax.jit(
       jax.shard_map(
@@ -208,12 +218,11 @@ class OverRows:
     """
     weights = mesh_lib.replicate(self._mesh, weights)
     count = len(rows[0])
-    devices = self._mesh.devices.size
-    size = -(-_BLOCK // devices) * devices
-    share = mesh_lib.local_share(size)
+    share = mesh_lib.local_share(self.at_once)
     found = []
-    for start in range(0, count, size):
-      at = np.arange(start, start + size)[share.start : share.stop] % count
+    for start in range(0, count, self.at_once):
+      at = np.arange(start, start + self.at_once) % count
+      at = at[share.start : share.stop]
       batch = [mesh_lib.to_mesh(self._mesh, values[at]) for values in rows]
       outputs = self._compiled(weights, batch)
       found.append(jax.tree.map(mesh_lib.to_host, outputs))

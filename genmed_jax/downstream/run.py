@@ -122,6 +122,14 @@ def split(
   return deal(subjects(source, column, pattern), shares, seed)
 
 
+def fingerprint(source: Source, whose: np.ndarray) -> str:
+  """A digest of which images a source has, and whose they are."""
+  digest = hashlib.sha256()
+  for name, subject in zip(source.ids, whose, strict=True):
+    digest.update(f'{name}\0{subject}\0'.encode(errors='surrogateescape'))
+  return digest.hexdigest()
+
+
 def fit(
   learner,
   batches: Batches,
@@ -139,13 +147,14 @@ def fit(
     config: How.
     sources: Of all images that have a part in it.
     folder: Of the checkpoints.
-    depends_on: Digest of networks that have a part in it.
+    depends_on: What else has a part in it: a network's digest, a setting.
   """
   content = [source.digest(range(len(source))) for source in sources]
-  elsewhere = ('cache_dir', 'output_dir')
+  elsewhere = ('cache_dir', 'output_dir', 'settings')
   flags = dataclasses.asdict(config)
   flags = {name: flags[name] for name in flags if name not in elsewhere}
-  described = json.dumps([_VERSION, flags, content, depends_on])
+  steps = batches.size, jax.process_count()
+  described = json.dumps([_VERSION, flags, steps, content, depends_on])
   return training.fit(
     learner,
     batches,

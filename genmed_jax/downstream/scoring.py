@@ -16,18 +16,27 @@ from genmed_jax.networks import FeatureNetwork
 PREFIX = 'segmenter:'
 
 
-def load(segmenter: str, predictor: str | None) -> FeatureNetwork:
+def load(
+  segmenter: str, predictor: str | None, *, intensity: str
+) -> FeatureNetwork:
   """A segmenter's bottleneck, and the predicted Dice of its masks beside it.
 
   Args:
     segmenter: Folder of its training.
     predictor: The same of the Dice predictor; None for the bottleneck alone.
+    intensity: How the images it is to see are scaled.
 
   Raises:
-    UsageError: if one is not there, they do not belong together, or the
-      predictor is no better than predicting the mean.
+    UsageError: if one is not there, they do not belong together, the
+      predictor is no better than predicting the mean, or images are scaled
+      in another way than those of the training.
   """
   weights, manifest = run.loaded(segmenter, segmentation.KIND)
+  if intensity != manifest['intensity']:
+    raise UsageError(
+      f'the segmenter {segmenter} has seen images with --intensity='
+      f'{manifest["intensity"]}, not {intensity}'
+    )
   config = SegmenterConfig(**manifest['config'])
   network = segmentation.segmenter(config)
   size = network_input(config.size)
@@ -97,7 +106,9 @@ def _trust(provenance: dict) -> str:
   own = provenance['dice_predictor']['report']['own_masks']
   bound = provenance['dice_predictor']['report']['conformal_95']
   related = '' if own['pearson'] is None else f', r {own["pearson"]:.2f}'
+  within = f', by less than {bound:.3f} on 95 % of them' if bound else ''
   return (
     f'the predictor is off by {own["mean_absolute_error"]:.3f} on held-out '
-    f'real images{related}, by less than {bound:.3f} on 95 % of them'
+    f'real images, where predicting their mean is off by '
+    f'{own["error_of_the_mean"]:.3f}{related}{within}'
   )

@@ -1,5 +1,6 @@
 """Training a segmenter, and what predicts the Dice of its masks."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -7,6 +8,7 @@ import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import results
+from genmed_jax.data.subjects import subjects
 from genmed_jax.downstream import dice_predictor, run, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.pictures import Batches, read_pictures
@@ -36,6 +38,7 @@ def train_segmenter(config: Config) -> dict:
   )
   source = run.open_images(config, config.train)
   parts = run.split(source, **config.split)
+  whose = subjects(source, config.subject_column, config.subject_pattern)
   results.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   pictures = read_pictures(
@@ -55,7 +58,9 @@ def train_segmenter(config: Config) -> dict:
     )
     for name, part in (('validation', validation), ('held_out', held_out))
   }
-  interval = bootstrap_mean(scores['held_out'], replicates=1000, seed=0)
+  interval = bootstrap_mean(
+    scores['held_out'], replicates=1000, seed=0, whose=whose[parts[2]]
+  )
   report = {
     'images': [len(part) for part in parts],
     'validation_dice': float(scores['validation'].mean()),
@@ -69,6 +74,7 @@ def train_segmenter(config: Config) -> dict:
     'config': made_of._asdict(),
     'intensity': config.intensity,
     'split': config.split,
+    'subjects_sha256': run.fingerprint(source, whose),
   }
   run.write(
     config,
@@ -87,6 +93,9 @@ def train_dice_predictor(config: Config) -> dict:
 
   Size, channels, intensities and the split are the segmenter's, so that what
   it has not seen the predictor has not seen either.
+
+  Raises:
+    UsageError: if there is no segmenter, or it was trained on other images.
   """
   config = config.with_usual(
     width=64,
@@ -102,20 +111,35 @@ def train_dice_predictor(config: Config) -> dict:
     raise UsageError('--task=dice_predictor needs --segmenter')
   weights, manifest = run.loaded(config.segmenter, segmentation.KIND)
   sees = SegmenterConfig(**manifest['config'])
+  split = manifest['split']
+  config = dataclasses.replace(
+    config,
+    image_size=sees.size,
+    channels=sees.channels,
+    intensity=manifest['intensity'],
+    subject_column=split['column'],
+    subject_pattern=split['pattern'],
+  )
   made_of = PredictorConfig(
-    sees.size,
-    sees.channels,
+    config.image_size,
+    config.channels,
     config.layers,
     config.width,
     config.norm,
     config.mask_input,
   )
   source = run.open_images(config, config.train)
-  parts = run.split(source, **manifest['split'])
+  whose = subjects(source, config.subject_column, config.subject_pattern)
+  if run.fingerprint(source, whose) != manifest['subjects_sha256']:
+    raise UsageError(
+      f'--train={config.train} is not what --segmenter={config.segmenter} was '
+      'trained on: which of it was held out is not known'
+    )
+  parts = run.split(source, **split)
   results.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   pictures = read_pictures(
-    source, sees.size, sees.channels, manifest['intensity'], masks=True
+    source, config.image_size, config.channels, config.intensity, masks=True
   )
   segment = segmentation.segmenting(segmentation.segmenter(sees), mesh)
   found = segment(weights, pictures.images)

@@ -189,6 +189,7 @@ def fit(
     while not _is_done(history, plan):
       state, means = _epoch(step, state, batches, len(history), plan)
       values = learner.validate(state)
+      _check_finite(values['score'], len(history))
       history.append({'epoch': len(history)} | means | values)
       if _best_epoch(history, sign) == len(history) - 1:
         best = state
@@ -241,30 +242,35 @@ def _epoch(step, state, batches, number: int, plan: Plan):
         progress.set_postfix({k: f'{v:.3g}' for k, v in done[-1].items()})
   done += [jax.device_get(losses) for losses in waiting]
   means = {k: float(np.mean([each[k] for each in done])) for k in done[0]}
-  if not np.isfinite(list(means.values())).all():
-    raise RuntimeError(
-      f'the loss of epoch {number + 1} is not finite: lower --learning_rate'
-    )
+  _check_finite(list(means.values()), number)
   return state, means
+
+
+def _check_finite(values, epoch: int) -> None:
+  if not np.isfinite(values).all():
+    raise RuntimeError(
+      f'the loss of epoch {epoch + 1} is not finite: lower --learning_rate'
+    )
 
 
 class _Checkpoints:
   """The last epoch of a training, on disk."""
 
   def __init__(self, folder: Path, described: str):
-    self._path = folder / 'training.txt'
     folder.mkdir(parents=True, exist_ok=True)
-    if self._path.exists() and self._path.read_text() != described:
+    self._manager = ocp.CheckpointManager(
+      folder.absolute() / 'epochs',
+      options=ocp.CheckpointManagerOptions(max_to_keep=1),
+    )
+    path = folder / 'training.txt'
+    begun = self._manager.latest_step() is not None and path.exists()
+    if begun and path.read_text() != described:
       raise UsageError(
         f'{folder} holds a training with other flags or images: give another '
         '--output_dir, or remove it'
       )
     if jax.process_index() == 0:
-      results.write_file(self._path, described)
-    self._manager = ocp.CheckpointManager(
-      folder.absolute() / 'epochs',
-      options=ocp.CheckpointManagerOptions(max_to_keep=1),
-    )
+      results.write_file(path, described)
 
   def __enter__(self):
     return self

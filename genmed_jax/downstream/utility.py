@@ -52,6 +52,8 @@ def train_classifier(config: Config) -> dict:
   if config.test:
     fitted, validation = run.split(real, _SHARES, **config.split)
     held_out = run.open_images(config, config.test)
+    if held_out.digest(range(len(held_out))) == real.digest(range(len(real))):
+      raise UsageError('--test holds the images of --train')
   else:
     fitted, validation, tested = run.split(real, **config.split)
     held_out = real.take(tested)

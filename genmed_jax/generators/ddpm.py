@@ -16,6 +16,7 @@ from genmed_jax.downstream.training import (
   Plan,
   start,
 )
+from genmed_jax.errors import UsageError
 from genmed_jax.generators.layout import depth_to_space, space_to_depth
 from genmed_jax.networks.trained import Functional, Weights
 from genmed_jax.networks.unet import UNet, UNetConfig
@@ -69,7 +70,16 @@ class _State(NamedTuple):
 
 
 def network(config: Config) -> Functional:
-  """The denoiser."""
+  """The denoiser.
+
+  Raises:
+    UsageError: if its U-Net cannot halve the sides of the images so often.
+  """
+  if config.size % (step := _PATCH << config.depth):
+    raise UsageError(
+      f'--image_size={config.size}: a diffusion model of --depth='
+      f'{config.depth} takes multiples of {step}'
+    )
   return Functional(lambda rngs: _Denoiser(config, rngs=rngs))
 
 
@@ -187,7 +197,11 @@ def sample(config: Config, weights: Weights, key: jax.Array) -> jax.Array:
     velocity = denoise(weights, noisy, times[:1])
     image = jnp.clip(signal[0] * noisy - share[0] * velocity, -1.0, 1.0)
     noise = (noisy - signal[0] * image) / share[0]
-    return signal[1] * image + share[1] * noise
+    return signal[1] * image + share[1] * noise, image
 
-  noisy = jax.lax.fori_loop(0, _STEPS, step, jax.random.normal(key, shape))
-  return jnp.clip(noisy[0] / signal_and_noise(jnp.zeros(()))[0], -1.0, 1.0)
+  noise = jax.random.normal(key, shape)
+  # The image of the last step: at time 0 some noise would still be on it.
+  _, image = jax.lax.fori_loop(
+    0, _STEPS, lambda i, found: step(i, found[0]), (noise, noise)
+  )
+  return image[0]

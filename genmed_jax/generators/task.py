@@ -1,6 +1,7 @@
 """Training a generator, and drawing images from it."""
 
 from collections.abc import Iterator
+import io
 from pathlib import Path
 
 import jax
@@ -18,15 +19,16 @@ from genmed_jax.downstream.pictures import (
   read_pictures,
 )
 from genmed_jax.downstream.run import Config
+from genmed_jax.errors import UsageError
 from genmed_jax.generators import GENERATORS
 from genmed_jax.networks import trained
 
 _SHARES = (0.9, 0.1)  # Of the images, that train and that validate.
-_AT_ONCE = 16  # Images that are drawn together.
+_AT_ONCE = 16  # Images that a device draws together.
 
 
 def train_generator(config: Config) -> dict:
-  """Learns to draw images like those of a source; reports the last losses."""
+  """Learns to draw images like those of a source; reports its losses."""
   family = GENERATORS[config.task]
   usual = {'batch_size': 32, 'weight_decay': 0.0} | family.USUAL
   config = config.with_usual(**usual)
@@ -50,7 +52,8 @@ def train_generator(config: Config) -> dict:
   )
   folder = Path(config.output_dir)
   found = run.fit(learner, batches, config, [source], folder / 'training')
-  report = {'images': [len(part) for part in parts]} | found.history[-1]
+  best = found.history[found.history[-1]['best']]
+  report = {'images': [len(part) for part in parts]} | best
   run.write(
     config,
     folder,
@@ -84,21 +87,32 @@ def draw(generator: Path, count: int, seed: int) -> Iterator[np.ndarray]:
     return as_bytes(drawn)
 
   drawing = OverRows(mesh_lib.data_mesh(), images)
-  for start in range(0, count, _AT_ONCE):
-    numbers = np.arange(start, min(start + _AT_ONCE, count), dtype=np.uint32)
-    yield from drawing(weights, numbers)
+  for start in range(0, count, drawing.at_once):
+    stop = min(start + drawing.at_once, count)
+    yield from drawing(weights, np.arange(start, stop, dtype=np.uint32))
 
 
 def write_images(generator: Path, count: int, seed: int, folder: Path) -> None:
-  """Draws images into a folder of PNGs.
+  """Draws images into a folder of PNGs, as process 0.
 
   Raises:
-    UsageError: if there is no generator.
+    UsageError: if there is no generator, or the folder has images.
   """
   results.check_writable(folder)
+  if any(folder.glob('*.png')):
+    raise UsageError(f'--output_dir={folder} has images already')
   drawn = draw(generator, count, seed)
   for number, pixels in enumerate(
-    tqdm.tqdm(drawn, desc='images', total=count, unit='image')
+    tqdm.tqdm(
+      drawn,
+      desc='images',
+      total=count,
+      unit='image',
+      disable=jax.process_index() != 0,
+    )
   ):
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    image.save(folder / f'{number:06d}.png')
+    if jax.process_index() == 0:
+      image = Image.fromarray(pixels.squeeze())
+      coded = io.BytesIO()
+      image.save(coded, 'png')
+      results.write_file(folder / f'{number:06d}.png', coded.getvalue())

@@ -127,7 +127,7 @@ class Learner:
       UsageError: if a batch cannot be dealt to the steps of the critic.
     """
     del steps, validation
-    if (plan.batch_size // mesh.devices.size) % _CRITIC_STEPS:
+    if -(-plan.batch_size // mesh.devices.size) % _CRITIC_STEPS:
       raise UsageError(
         f'--batch_size={plan.batch_size}: a GAN takes a multiple of '
         f'{_CRITIC_STEPS} on each of {mesh.devices.size} devices'

@@ -32,7 +32,11 @@ def normal_interval(
 
 
 def bootstrap_mean(
-  values: np.ndarray, *, replicates: int, seed: int
+  values: np.ndarray,
+  *,
+  replicates: int,
+  seed: int,
+  whose: np.ndarray | None = None,
 ) -> Interval:
   """Percentile bootstrap of the mean of per-image scores.
 
@@ -45,9 +49,19 @@ def bootstrap_mean(
     values: ``[n]``.
     replicates: How many resampled means.
     seed: Of the draws.
+    whose: ``[n]``, the subject of each image, drawn with all its images:
+      images of one are alike, and as many strangers would say more. Every
+      image is drawn by itself if None.
   """
   random = np.random.default_rng(seed)
-  n = len(values)
-  means = [values[random.integers(n, size=n)].mean() for _ in range(replicates)]
+  if whose is None:
+    whose = np.arange(len(values))
+  _, subject = np.unique(whose, return_inverse=True)
+  sums, counts = np.bincount(subject, values), np.bincount(subject)
+  n = len(counts)
+  means = []
+  for _ in range(replicates):
+    drawn = random.integers(n, size=n)
+    means.append(sums[drawn].sum() / counts[drawn].sum())
   low, high = np.percentile(means, (2.5, 97.5))
   return Interval(float(np.std(means, ddof=1)), float(low), float(high))

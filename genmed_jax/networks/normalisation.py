@@ -4,6 +4,7 @@ from flax import nnx
 import jax
 import jax.numpy as jnp
 
+from genmed_jax.errors import UsageError
 from genmed_jax.mesh import DATA_AXIS
 
 NORMS = ('group', 'instance', 'batch')
@@ -51,11 +52,16 @@ def normalisation(kind: str, channels: int, *, rngs: nnx.Rngs) -> nnx.Module:
   """The layer that ``kind``, one of :data:`NORMS`, names.
 
   Raises:
-    ValueError: if there is no such kind.
+    UsageError: if there is no such kind, or the channels make no groups.
   """
   if kind == 'batch':
     return _BatchNorm(channels, axis_name=DATA_AXIS, momentum=0.9, rngs=rngs)
   groups = {'group': min(_GROUPS, channels), 'instance': channels}
   if kind not in groups:
-    raise ValueError(f'norm is one of {", ".join(NORMS)}, not {kind!r}')
+    raise UsageError(f'--norm is one of {", ".join(NORMS)}, not {kind!r}')
+  if channels % groups[kind]:
+    raise UsageError(
+      f'--norm=group takes a --width that is a multiple of {_GROUPS}, or '
+      f'smaller, not one that makes {channels} channels'
+    )
   return _GroupNorm(channels, groups[kind], rngs=rngs)

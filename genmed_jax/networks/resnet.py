@@ -80,7 +80,6 @@ def _conv(inputs, outputs, kernel, stride, rngs):
     stride,
     padding=kernel // 2,
     use_bias=False,
-    kernel_init=nnx.initializers.he_normal(),
     rngs=rngs,
   )
 

@@ -47,18 +47,14 @@ class _Block(nnx.Module):
     self.conv2 = nnx.Conv(outputs, outputs, (3, 3), **conv)
     self.norm2 = normalisation(config.norm, outputs, rngs=rngs)
     if config.condition:
-      self.modulate = nnx.Linear(
-        config.condition,
-        2 * outputs,
-        kernel_init=nnx.initializers.zeros,
-        rngs=rngs,
-      )
+      shape = config.condition, 2 * outputs
+      self.modulation = nnx.Param(nnx.initializers.zeros(rngs.params(), shape))
 
   def __call__(self, x, condition, *, train):
     x = self.norm1(self.conv1(x), train=train)
     if condition is not None:
-      modulation = self.modulate(condition)[:, None, None]
-      scale, shift = jnp.split(modulation, 2, axis=-1)
+      modulation = condition @ self.modulation[...]
+      scale, shift = jnp.split(modulation[:, None, None], 2, axis=-1)
       x = x * (1 + scale) + shift
     return nnx.relu(self.norm2(self.conv2(nnx.relu(x)), train=train))
 

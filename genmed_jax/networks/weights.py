@@ -29,7 +29,13 @@ _TRANSFORMS = {
 
 
 # What leaves of these names start from; others are kernels.
-_CONSTANT = {'bias': 0.0, 'mean': 0.0, 'scale': 1.0, 'var': 1.0}
+_CONSTANT = {
+  'bias': 0.0,
+  'mean': 0.0,
+  'scale': 1.0,
+  'var': 1.0,
+  'modulation': 0.0,  # A condition changes nothing at first.
+}
 
 
 class Rule(NamedTuple):

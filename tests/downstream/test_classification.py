@@ -54,8 +54,8 @@ def source_with(**labels):
   ('uncertain', 'expected'),
   [
     ('negative', [1, 0, 0, 0]),
-    ('positive', [1, 0, 1, 1]),
-    ('ignore', [1, 0, -1, -1]),
+    ('positive', [1, 0, 1, 0]),
+    ('ignore', [1, 0, -1, 0]),
   ],
 )
 def test_uncertain_labels(uncertain, expected):

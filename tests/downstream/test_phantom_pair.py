@@ -65,7 +65,7 @@ def test_masks_and_their_predicted_dice(phantoms, predicted):
 
 
 def test_it_is_a_feature_network():
-  network = scoring.load(run.SHIPPED, run.SHIPPED)
+  network = scoring.load(run.SHIPPED, run.SHIPPED, intensity='dtype')
   images = jax.ShapeDtypeStruct((2, 128, 128, 3), np.float32)
   shapes = jax.eval_shape(network.apply, network.state, images)
   assert {tap: each.shape for tap, each in shapes.items()} == {

@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -18,6 +19,14 @@ def test_images_of_the_right_size_come_as_they_are(random):
   np.testing.assert_array_equal(found.masks, masks)
   few = found.take(np.array([3, 1]))
   np.testing.assert_array_equal(few.masks, masks[[3, 1]])
+
+
+@pytest.mark.parametrize('process', [0, 1])
+def test_every_process_reads_all(monkeypatch, random, process):
+  monkeypatch.setattr(jax, 'process_index', lambda: process)
+  images = random.integers(0, 256, (70, 8, 8)).astype(np.uint8)
+  found = read_pictures(source_of(images), 8, 1, 'dtype', masks=False)
+  np.testing.assert_array_equal(found.images[..., 0], images)
 
 
 def test_mixed_sizes_and_colour(image_folder, random):

@@ -30,7 +30,7 @@ def pair(tmp_path_factory):
   root = tmp_path_factory.mktemp('trained')
   config = SegmenterConfig(32, 1, 4, 2, 'group')
   weights = segmentation.segmenter(config).init(0)
-  manifest = {'config': config._asdict(), 'report': {}}
+  manifest = {'config': config._asdict(), 'intensity': 'dtype', 'report': {}}
   trained.save(root / 'seg' / 'network', segmentation.KIND, weights, manifest)
   sha256 = trained.load(root / 'seg' / 'network', segmentation.KIND)[1][
     'sha256'
@@ -77,7 +77,7 @@ def test_predicted_dice_of_sets_and_images(pair, tmp_path):
   judged = [row for row in rows if row.metric == 'predicted_dice']
   assert [row.metric for row in rows[:2]] == ['fd', 'predicted_dice']
   assert [row.generated for row in judged] == list('abcd')
-  assert 'off by 0.100 on held-out real images, r 0.90' in judged[0].note[0]
+  assert 'is off by 0.300, r 0.90, by less than 0.200' in judged[0].note[0]
   lines = read_csv(tmp_path / 'out' / 'samples_b.csv')
   found = np.array([float(line['predicted_dice']) for line in lines])
   assert judged[1].value == pytest.approx(found.mean())
@@ -116,8 +116,13 @@ def test_what_cannot_score(pair, tmp_path, options, message):
     evaluated(pair, tmp_path, **options)
 
 
+def test_images_that_are_scaled_in_another_way(pair, tmp_path):
+  with pytest.raises(ValueError, match='--intensity=dtype, not minmax'):
+    evaluated(pair, tmp_path, intensity='minmax')
+
+
 def test_bottleneck_alone(pair):
-  network = scoring.load(f'{pair}/seg', None)
+  network = scoring.load(f'{pair}/seg', None, intensity='dtype')
   assert network.taps == ('bottleneck',)
   image = jax.ShapeDtypeStruct((2, 32, 32, 3), np.float32)
   shapes = jax.eval_shape(network.apply, network.state, image)

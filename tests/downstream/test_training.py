@@ -119,10 +119,13 @@ def test_training_stops_early_and_keeps_the_best(pictures, tmp_path):
 def test_what_cannot_go_on_says_so(pictures, tmp_path):
   mesh = mesh_lib.data_mesh()
   batches = batches_of(pictures, mesh)
-  with pytest.raises(RuntimeError, match='epoch 1 is not finite'):
-    fit(Scripted([0], np.nan), batches, PLAN, tmp_path, mesh, described='a')
+  for unable in (Scripted([0], np.nan), Scripted([np.nan])):
+    with pytest.raises(RuntimeError, match='epoch 1 is not finite'):
+      fit(unable, batches, PLAN, tmp_path, mesh, described='a')
+  # Nothing is lost where no epoch was finished.
+  fit(Scripted([0, 0, 0]), batches, PLAN, tmp_path, mesh, described='b')
   with pytest.raises(ValueError, match='holds a training with other flags'):
-    fit(Scripted([0]), batches, PLAN, tmp_path, mesh, described='b')
+    fit(Scripted([0]), batches, PLAN, tmp_path, mesh, described='c')
   with pytest.raises(ValueError, match='there are 24 images to train on'):
     Batches(mesh, pictures._asdict(), 32, seed=0)
 

@@ -15,6 +15,14 @@ def test_bootstrap_of_a_mean_has_its_standard_error(random):
   )
 
 
+def test_images_of_a_subject_are_drawn_together(random):
+  whose = np.arange(400) // 8
+  values = random.standard_normal(50)[whose]
+  interval = bootstrap_mean(values, replicates=4000, seed=1, whose=whose)
+  expected = values.std() / 50**0.5
+  np.testing.assert_allclose(interval.std_error, expected, rtol=0.05)
+
+
 def test_bootstrap_is_seeded():
   values = np.arange(30.0)
   one = bootstrap_mean(values, replicates=50, seed=3)

@@ -29,6 +29,11 @@ def test_an_unknown_norm():
     normalisation('layer', 16, rngs=nnx.Rngs(0))
 
 
+def test_channels_that_make_no_groups():
+  with pytest.raises(ValueError, match='not one that makes 12 channels'):
+    normalisation('group', 12, rngs=nnx.Rngs(0))
+
+
 def test_doubling_is_a_transposed_convolution(images):
   ours = unet.Doubling(16, 3, rngs=nnx.Rngs(0))
   kernel = ours.linear.kernel[...].reshape(16, 2, 2, 3).transpose(1, 2, 0, 3)
