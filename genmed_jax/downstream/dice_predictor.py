@@ -13,6 +13,7 @@ import numpy as np
 import optax
 import scipy.stats
 
+from genmed_jax import perturb
 from genmed_jax.downstream.augment import augment, Augmentation
 from genmed_jax.downstream.degradation import degrade_evenly
 from genmed_jax.downstream.pictures import (
@@ -95,22 +96,30 @@ def join_mask(images, masks, mask_input: str):
   return jnp.concatenate([(red + masks) / 2, *others], axis=-1)
 
 
-def examples(images, masks, found, keys, *, copies: int) -> Examples:
+def examples(
+  images, masks, found, numbers, *, copies: int, mesh: jax.sharding.Mesh
+) -> Examples:
   """The segmenter's masks as they are, and degraded ones beside them.
 
   Args:
     images: ``[n, s, s, c]`` uint8.
     masks: ``[n, s, s]`` bool, the truth.
     found: ``[n, s, s]`` bool, the segmenter's.
-    keys: ``[n]``, of the draws.
+    numbers: ``[n]`` uint32, of which the draws are made.
     copies: Degraded masks of each image; odd ones of the truth.
+    mesh: The devices.
   """
+
+  def worse_masks(copy, numbers, base, masks):
+    keys = perturb.image_keys(jax.random.key(0), numbers)
+    keys = jax.vmap(jax.random.fold_in, (0, None))(keys, copy)
+    return degrade_evenly(keys, base, masks)
+
+  degraded = OverRows(mesh, worse_masks)
   sets = [(found, np.asarray(dice(found, masks)))]
   for copy in range(copies):
     base = masks if copy % 2 else found
-    drawn = jax.vmap(jax.random.fold_in, (0, None))(keys, copy)
-    made = jax.jit(degrade_evenly)(drawn, base, masks)
-    sets.append(tuple(map(np.asarray, made)))
+    sets.append(degraded(np.uint32(copy), numbers, base, masks))
   worse, scores = (np.concatenate(part) for part in zip(*sets, strict=True))
   return Examples(
     np.tile(images, (copies + 1, 1, 1, 1)),

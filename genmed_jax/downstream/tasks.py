@@ -3,7 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from genmed_jax import mesh as mesh_lib
@@ -16,7 +15,6 @@ from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.segmentation import SegmenterConfig
 from genmed_jax.errors import UsageError
 from genmed_jax.metrics.resampling import bootstrap_mean
-from genmed_jax.perturb import image_keys
 
 _COPIES = 3  # Degraded masks of each image that the predictor is tested on.
 
@@ -153,8 +151,9 @@ def train_dice_predictor(config: Config) -> dict:
   validation, held_out = (
     dice_predictor.examples(
       *(values[part] for values in arrays.values()),
-      image_keys(jax.random.key(0), part.astype(np.uint32)),
+      part.astype(np.uint32),
       copies=_COPIES,
+      mesh=mesh,
     )
     for part in parts[1:]
   )
