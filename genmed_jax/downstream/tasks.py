@@ -7,7 +7,7 @@ import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import results
-from genmed_jax.data.subjects import subjects
+from genmed_jax.data.subjects import deal, subjects
 from genmed_jax.downstream import dice_predictor, run, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.pictures import Batches, read_pictures
@@ -35,8 +35,8 @@ def train_segmenter(config: Config) -> dict:
     config.image_size, config.channels, config.width, config.depth, config.norm
   )
   source = run.open_images(config, config.train)
-  parts = run.split(source, **config.split)
   whose = subjects(source, config.subject_column, config.subject_pattern)
+  parts = deal(whose, run.SHARES, config.seed)
   results.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   pictures = read_pictures(
@@ -133,7 +133,7 @@ def train_dice_predictor(config: Config) -> dict:
       f'--train={config.train} is not what --segmenter={config.segmenter} was '
       'trained on: which of it was held out is not known'
     )
-  parts = run.split(source, **split)
+  parts = deal(whose, run.SHARES, split['seed'])
   results.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   pictures = read_pictures(

@@ -17,7 +17,7 @@ from genmed_jax.downstream.training import (
   start,
 )
 from genmed_jax.errors import UsageError
-from genmed_jax.generators.layout import depth_to_space, space_to_depth
+from genmed_jax.networks.layout import depth_to_space, space_to_depth
 from genmed_jax.networks.trained import Functional, Weights
 from genmed_jax.networks.unet import UNet, UNetConfig
 
@@ -191,7 +191,8 @@ def sample(config: Config, weights: Weights, key: jax.Array) -> jax.Array:
   denoise = network(config)
   shape = 1, config.size, config.size, config.channels
 
-  def step(i, noisy):
+  def step(i, found):
+    noisy, _ = found
     times = 1 - jnp.array([i, i + 1]) / _STEPS
     signal, share = signal_and_noise(times)
     velocity = denoise(weights, noisy, times[:1])
@@ -201,7 +202,5 @@ def sample(config: Config, weights: Weights, key: jax.Array) -> jax.Array:
 
   noise = jax.random.normal(key, shape)
   # The image of the last step: at time 0 some noise would still be on it.
-  _, image = jax.lax.fori_loop(
-    0, _STEPS, lambda i, found: step(i, found[0]), (noise, noise)
-  )
+  _, image = jax.lax.fori_loop(0, _STEPS, step, (noise, noise))
   return image[0]

@@ -199,9 +199,9 @@ class Learner:
     self._validation = validation
 
     def losses(weights, images):
-      images = as_input(images)
-      one = lambda image: _total(self.network(weights, image[None]), image)  # noqa: E731
-      return jax.vmap(one)(images)
+      return jax.vmap(
+        lambda image: _total(self.network(weights, image[None]), image)
+      )(as_input(images))
 
     self._losses = OverRows(mesh, losses)
 

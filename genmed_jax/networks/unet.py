@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from genmed_jax.errors import UsageError
+from genmed_jax.networks.layout import depth_to_space
 from genmed_jax.networks.normalisation import normalisation
 
 
@@ -71,9 +72,7 @@ class Doubling(nnx.Module):
 
   def __call__(self, x: jax.Array) -> jax.Array:
     """``[b, h, w, inputs] -> [b, 2 h, 2 w, outputs]``."""
-    b, h, w, _ = x.shape
-    pixels = self.linear(x).reshape(b, h, w, 2, 2, -1)
-    return pixels.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, -1)
+    return depth_to_space(self.linear(x), 2)
 
 
 def _halve(x: jax.Array) -> jax.Array:
