@@ -18,16 +18,19 @@ from genmed_jax.downstream.training import (
   start,
 )
 from genmed_jax.errors import UsageError
+from genmed_jax.networks.layout import depth_to_space, space_to_depth
 from genmed_jax.networks.normalisation import normalisation
 from genmed_jax.networks.trained import Functional, Weights
 from genmed_jax.networks.unet import Doubling
 
-USUAL = {'width': 32, 'epochs': 60, 'learning_rate': 1e-3}
+USUAL = {'width': 32, 'epochs': 60, 'learning_rate': 3e-3}
 
-_HALVINGS = 3
-_CODES = 256
-_CODE_WIDTH = 32
-_COMMITMENT = 0.25
+_PATCH = 2  # Pixels of a side that are one to the coders.
+_STRIDE = 2 * _PATCH  # Pixels of a side that are one code.
+_LEVELS = np.array([7, 7, 5])  # Of each coordinate of a code.
+_HALF = _LEVELS // 2
+_PLACES = np.array([35, 5, 1])  # Of the coordinates in a code's number.
+_CODES = int(_LEVELS.prod())
 _PRIOR_LAYERS = 5
 
 
@@ -41,37 +44,35 @@ class Config(NamedTuple):
   @property
   def grid(self) -> int:
     """Side of the grid of codes."""
-    return self.size >> _HALVINGS
+    return self.size // _STRIDE
 
 
 class _Coder(nnx.Module):
-  """Halves or doubles the sides of images so often."""
+  """Between images in patches and grids of codes, by convolutions."""
 
   def __init__(self, inputs, outputs, width, *, up: bool, rngs: nnx.Rngs):
     self.first = nnx.Conv(inputs, width, (3, 3), rngs=rngs)
-    steps = range(_HALVINGS)
-    self.steps = nnx.List(
+    self.step = (
       Doubling(width, width, rngs=rngs)
       if up
       else nnx.Conv(width, width, (4, 4), 2, rngs=rngs)
-      for _ in steps
     )
+    sides = range(2)
     self.convs = nnx.List(
-      nnx.Conv(width, width, (3, 3), rngs=rngs) for _ in steps
+      nnx.Conv(width, width, (3, 3), rngs=rngs) for _ in sides
     )
     self.norms = nnx.List(
-      normalisation('group', width, rngs=rngs) for _ in steps
+      normalisation('group', width, rngs=rngs) for _ in sides
     )
     self.last = nnx.Conv(width, outputs, (3, 3), rngs=rngs)
 
   def __call__(self, x):
-    x = self.first(x)
-    for step, conv, norm in zip(
-      self.steps, self.convs, self.norms, strict=True
-    ):
-      x = step(nnx.relu(x))
-      x = x + conv(nnx.relu(norm(x)))
+    x = self._residual(0, self.first(x))
+    x = self._residual(1, self.step(nnx.relu(x)))
     return self.last(nnx.relu(x))
+
+  def _residual(self, side, x):
+    return x + self.convs[side](nnx.relu(self.norms[side](x)))
 
 
 class _CausalConv(nnx.Conv):
@@ -94,14 +95,19 @@ class _CausalConv(nnx.Conv):
 
 
 class _Prior(nnx.Module):
-  """What each code is likely to be, given those above and to the left.
+  """What each code is likely to be where it is, given those before it.
+
+  Those above and to the left are seen by masked convolutions, the place by a
+  learnt vector: heads lie alike, and their outline is further off than
+  convolutions see.
 
   References:
     van den Oord et al., 2016 (PixelCNN), section 3.
   """
 
-  def __init__(self, width: int, *, rngs: nnx.Rngs):
+  def __init__(self, grid: int, width: int, *, rngs: nnx.Rngs):
     self.embed = nnx.Embed(_CODES, width, rngs=rngs)
+    self.place = nnx.Param(jnp.zeros((grid, grid, width)))
     layers = range(_PRIOR_LAYERS)
     self.convs = nnx.List(
       _CausalConv(width, itself=i > 0, rngs=rngs) for i in layers
@@ -111,7 +117,7 @@ class _Prior(nnx.Module):
 
   def __call__(self, codes):
     """``[b, g, g]`` to logits ``[b, g, g, codes]``."""
-    x = self.convs[0](self.embed(codes))
+    x = self.convs[0](self.embed(codes)) + self.place[...]
     for conv, norm in zip(self.convs[1:], self.norms[1:], strict=True):
       x = x + conv(nnx.relu(norm(x)))
     return self.head(nnx.relu(self.norms[0](x)))
@@ -123,61 +129,70 @@ class Coded(NamedTuple):
   Attributes:
     images: Decoded, ``[b, s, s, c]``.
     codes: ``[b, g, g]``.
-    distance: Mean square distance of codes to what they stand for.
     entropy: Of codes under the prior, mean, in nats.
   """
 
   images: jax.Array
   codes: jax.Array
-  distance: jax.Array
   entropy: jax.Array
 
 
+def _numbered(points) -> jax.Array:
+  """Points of the grid of levels, about 0, as codes."""
+  return ((points + _HALF) * _PLACES).sum(-1).astype(int)
+
+
+def _points(codes) -> jax.Array:
+  """Back."""
+  return codes[..., None] // _PLACES % _LEVELS - _HALF
+
+
 class _VQVAE(nnx.Module):
-  """Encoder, codes, decoder and prior."""
+  """Encoder, codes, decoder and prior.
+
+  Codes are the points of a fixed grid, and each of its coordinates is spread
+  over them within an image: on images that are mostly background, those of a
+  learnt codebook fall out of use.
+
+  References:
+    Mentzer et al., 2023 (finite scalar quantisation), section 3.
+  """
 
   def __init__(self, config: Config, *, rngs: nnx.Rngs):
     width = 2 * config.width
-    self.encode = _Coder(
-      config.channels, _CODE_WIDTH, width, up=False, rngs=rngs
-    )
-    self.decode = _Coder(
-      _CODE_WIDTH, config.channels, width, up=True, rngs=rngs
-    )
-    self.codebook = nnx.Embed(_CODES, _CODE_WIDTH, rngs=rngs)
-    self.prior = _Prior(width, rngs=rngs)
+    pixels, codes = _PATCH**2 * config.channels, len(_LEVELS)
+    self.encode = _Coder(pixels, codes, width, up=False, rngs=rngs)
+    self.spread = normalisation('instance', codes, rngs=rngs)
+    self.decode = _Coder(codes, pixels, width, up=True, rngs=rngs)
+    self.prior = _Prior(config.grid, width, rngs=rngs)
 
   def __call__(self, images, *, train=False):
     """``[b, s, s, c]`` to :class:`Coded`."""
     del train
-    found = self.encode(images)
-    book = self.codebook.embedding[...]
-    squared = jnp.sum(book**2, axis=1) - 2 * found @ book.T
-    codes = jnp.argmin(squared, axis=-1)
-    quantised = book[codes]
-    toward = jnp.mean((quantised - lax.stop_gradient(found)) ** 2)
-    commit = jnp.mean((lax.stop_gradient(quantised) - found) ** 2)
-    passed = found + lax.stop_gradient(quantised - found)
+    found = self.spread(self.encode(space_to_depth(images, _PATCH)))
+    found = _HALF * jnp.tanh(found)
+    points = jnp.round(found)
+    codes = _numbered(points)
+    # The gradient passes the rounding as if it were not there.
+    passed = found + lax.stop_gradient(points - found)
     entropy = optax.softmax_cross_entropy_with_integer_labels(
       self.prior(codes), codes
     ).mean()
-    return Coded(
-      jnp.tanh(self.decode(passed)),
-      codes,
-      toward + _COMMITMENT * commit,
-      entropy,
-    )
+    return Coded(self._image(passed), codes, entropy)
 
   def decoded(self, codes):
     """``[b, g, g]`` to images."""
-    return jnp.tanh(self.decode(self.codebook(codes)))
+    return jnp.clip(self._image(_points(codes).astype(jnp.float32)), -1, 1)
+
+  def _image(self, points):
+    return depth_to_space(self.decode(points), _PATCH)
 
 
 def network(config: Config) -> Functional:
   """The whole of it."""
-  if config.size % (1 << _HALVINGS) or config.width % 4:
+  if config.size % _STRIDE or config.width % 4:
     raise UsageError(
-      f'a VQ-VAE takes an --image_size that is a multiple of {1 << _HALVINGS} '
+      f'a VQ-VAE takes an --image_size that is a multiple of {_STRIDE} '
       f'and a --width of 4, not {config.size} and {config.width}'
     )
   return Functional(lambda rngs: _VQVAE(config, rngs=rngs))
@@ -187,7 +202,7 @@ class Learner:
   """Learns to code images and to foretell their codes, both at once.
 
   References:
-    van den Oord et al., 2017, eq. 3.
+    van den Oord et al., 2017, section 3.
   """
 
   better = 'min'
@@ -217,7 +232,6 @@ class Learner:
       found = apply(images)
       losses = {
         'image_error': jnp.mean((found.images - images) ** 2),
-        'code_distance': found.distance,
         'prior_entropy': found.entropy,
       }
       return _total(found, images), losses
@@ -237,7 +251,7 @@ class Learner:
 def _total(found: Coded, images) -> jax.Array:
   error = jnp.mean((found.images - images) ** 2)
   # Errors are small beside entropies: an image's range is 2, not its spread.
-  return 10 * error + found.distance + 0.1 * found.entropy
+  return 10 * error + 0.1 * found.entropy
 
 
 def sample(config: Config, weights: Weights, key: jax.Array) -> jax.Array:

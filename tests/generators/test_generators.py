@@ -34,13 +34,13 @@ def test_a_diffusion_model_takes_sides_it_can_halve():
 
 
 def test_prior_sees_only_what_is_before(random):
-  config = vqvae.Config(32, 1, 8)
+  config = vqvae.Config(16, 1, 8)
   functional = vqvae.network(config)
   prior = functional.module(functional.init(0)).prior
-  codes = random.integers(0, 256, (1, 4, 4))
+  codes = random.integers(0, 245, (1, 4, 4))
   changed = codes.copy()
   changed[0, 2, 1] += 1
-  differs = np.any(np.asarray(prior(codes) != prior(changed % 256)), -1)[0]
+  differs = np.any(np.asarray(prior(codes) != prior(changed % 245)), -1)[0]
   flat = differs.reshape(-1)
   assert not flat[: 2 * 4 + 2].any()
   assert flat[2 * 4 + 2]
