@@ -59,8 +59,11 @@ def run(main: Callable[[], None]) -> None:
 def _keep_programs() -> None:
   """Keeps compiled programs, for this machine, beside the features.
 
-  A folder that was mistyped is not made.
+  Where JAX's own settings name a place, that stands. A folder that was mistyped
+  is not made.
   """
+  if jax.config.jax_compilation_cache_dir:
+    return
   if _CACHE_DIR.value and not cache_dir().is_dir():
     return
   folder = cache_dir() / 'xla' / platform.node()

@@ -18,12 +18,17 @@ from genmed_jax import mesh as mesh_lib  # noqa: E402
 
 @pytest.fixture(scope='session', autouse=True)
 def programs(tmp_path_factory, worker_id):
-  """What one worker of the test run has compiled serves the others."""
+  """What one process of the test run has compiled serves the others."""
   folder = tmp_path_factory.getbasetemp()
   if worker_id != 'master':
     folder = folder.parent
-  jax.config.update('jax_compilation_cache_dir', str(folder / 'programs'))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+  settings = {
+    'jax_compilation_cache_dir': str(folder / 'programs'),
+    'jax_persistent_cache_min_compile_time_secs': 0.1,
+  }
+  for name, value in settings.items():
+    jax.config.update(name, value)
+    os.environ[name.upper()] = str(value)
 
 
 @pytest.fixture(params=[1, 2, 4], ids='{}dev'.format)
