@@ -31,7 +31,7 @@ def programs(tmp_path_factory, worker_id):
     os.environ[name.upper()] = str(value)
 
 
-@pytest.fixture(params=[1, 2, 4], ids='{}dev'.format)
+@pytest.fixture(params=[1, 4], ids='{}dev'.format)
 def mesh(request):
   return mesh_lib.data_mesh(jax.devices()[: request.param])
 

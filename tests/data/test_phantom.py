@@ -26,7 +26,7 @@ def test_brain_anatomy(contrast):
 
 
 def test_tumours_have_exact_masks_and_kinds_in_their_shares():
-  found = drawn(n=400, size=32, tumours=0.5)
+  found = drawn(n=400, tumours=0.5)
   has = found.mask.any((1, 2))
   np.testing.assert_array_equal(
     found.mask, found.tissue == brain.TISSUES.index('tumour')
@@ -57,9 +57,9 @@ def test_angiograms():
 
 
 def test_scanners_differ():
-  found = drawn(n=200, size=32, scanner_a=0.3, noise=0.02)
+  found = drawn(n=200, scanner_a=0.3, noise=0.02)
   assert (found.scanner == 'A').mean() == pytest.approx(0.3, abs=0.1)
-  one, other = (drawn(size=32, scanner_a=a, noise=0.02) for a in (1.0, 0.0))
+  one, other = (drawn(scanner_a=a, noise=0.02) for a in (1.0, 0.0))
   np.testing.assert_array_equal(one.mask, other.mask)
   air = one.tissue == 0
   assert other.images[air].mean() > 1.3 * one.images[air].mean()
@@ -92,12 +92,12 @@ def test_noise_is_what_was_asked():
 
 
 def test_source():
-  source = open_source('phantom:brain?n=10&size=32&seed=3')
+  source = open_source('phantom:brain?n=10&size=48&seed=3')
   assert len(source) == 10
   assert set(source.labels['class']) <= set(brain.CLASSES)
   assert set(source.labels['scanner']) <= {'A', 'B'}
-  assert source.read_mask(0).shape == (32, 32)
-  named = open_source('train=phantom:brain?n=10&size=32&seed=3')
+  assert source.read_mask(0).shape == (48, 48)
+  named = open_source('train=phantom:brain?n=10&size=48&seed=3')
   assert named.name == 'train'
   assert named.digest(range(10)) == source.digest(range(10))
 

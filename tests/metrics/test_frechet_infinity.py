@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -11,8 +12,12 @@ def features(random, n, m, d):
   return np.float32(x), np.float32(random.standard_normal((m, d)) * 1.2 + 0.3)
 
 
-@pytest.mark.parametrize(('n', 'm', 'd'), [(300, 400, 12), (200, 90, 40)])
-def test_equals_reference_on_the_same_draws(random, mesh, n, m, d):
+@pytest.mark.parametrize(
+  ('n', 'm', 'd', 'devices'),
+  [(300, 400, 12, 1), (300, 400, 12, 4), (200, 90, 40, 2)],
+)
+def test_equals_reference_on_the_same_draws(random, n, m, d, devices):
+  mesh = mesh_lib.data_mesh(jax.devices()[:devices])
   x, y = features(random, n, m, d)
   rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
   found = frechet_distance_infinity(

@@ -9,14 +9,14 @@ from genmed_jax.metrics import authenticity, neighbourhoods, prdc, realism
 from tests import references
 
 
-def features(random, n=90, m=70, d=12):
+def features(random, n=113, m=134, d=12):
   x = random.standard_normal((n, d))
   return np.float32(x), np.float32(random.standard_normal((m, d)) * 0.9 + 0.2)
 
 
 def with_duplicates(random):
   """Sets that repeat themselves and each other, nearest neighbours too."""
-  x, y = features(random)
+  x, y = features(random, 90, 70)
   x = np.concatenate([x, x[:9], x[:9], y[:5]])
   return x, np.concatenate([y, x[:30], x[:10], y[:8], y[:8], y[:8]])
 
@@ -29,14 +29,14 @@ SETS = {
     np.round(f, 3) + np.float32(2.0**13) for f in features(random)
   ),
   'repeated': lambda random: (
-    np.repeat(features(random)[0][:1], 20, axis=0),
+    np.repeat(features(random)[0][:1], 113, axis=0),
     features(random)[1],
   ),
 }
 
 
 @pytest.mark.parametrize('name', SETS)
-@pytest.mark.parametrize('k', [1, 3, 5])
+@pytest.mark.parametrize('k', [1, 5])
 def test_prdc_counts_equal_reference(random, name, k):
   x, y = SETS[name](random)
   found = prdc(x, y, k=k)._asdict()
@@ -51,12 +51,12 @@ def test_authenticity_equals_reference(random, name):
 
 
 @pytest.mark.parametrize('name', ['plain', 'duplicates', 'wide', 'offset'])
-@pytest.mark.parametrize('k', [1, 3])
+@pytest.mark.parametrize('k', [1, 5])
 def test_realism_equals_reference(random, name, k):
   x, y = SETS[name](random)
   expected = references.realism(x, y, k)
   np.testing.assert_allclose(realism(x, y, k=k), expected, rtol=1e-7)
-  if name == 'duplicates' and k == 3:
+  if name == 'duplicates' and k == 1:
     assert np.isinf(expected).any()
 
 
@@ -86,9 +86,9 @@ def test_padded_and_sharded_equal_plain(random, mesh):
 def test_masked_rows_anywhere_are_as_if_absent(random):
   x, y = features(random)
   keep_x, keep_y = random.random(len(x)) < 0.6, random.random(len(y)) < 0.6
-  masked = prdc(x, y, mask_x=keep_x, mask_y=keep_y)
-  for ours, theirs in zip(masked, prdc(x[keep_x], y[keep_y]), strict=True):
-    np.testing.assert_array_equal(ours, theirs)
+  masked = prdc(x, y, mask_x=keep_x, mask_y=keep_y)._asdict()
+  for metric, expected in references.prdc(x[keep_x], y[keep_y], 5).items():
+    np.testing.assert_allclose(masked[metric], expected, err_msg=metric)
 
 
 def test_copies_are_at_distance_zero_and_never_authentic(random):

@@ -53,6 +53,7 @@ def test_halving_is_a_max_pool_and_so_is_its_gradient(images):
 
 
 def test_sides_that_cannot_be_halved():
-  network = unet.UNet(unet.UNetConfig(width=8, depth=2), rngs=nnx.Rngs(0))
+  config = unet.UNetConfig(width=8, depth=2)
+  network = nnx.eval_shape(lambda: unet.UNet(config, rngs=nnx.Rngs(0)))
   with pytest.raises(ValueError, match='multiples of 4, not 6 x 8'):
     network(jnp.zeros((1, 6, 8, 1)))

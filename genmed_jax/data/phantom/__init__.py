@@ -136,10 +136,10 @@ def draw(settings: Settings) -> Phantoms:
     block = _draw_block(
       seeds[at],
       numbers[at],
+      np.array(brain.SIGNALS[settings.contrast], np.float32),
       *(settings.noise, settings.scanner_a, settings.tumours),
       name=settings.name,
       size=settings.size,
-      contrast=settings.contrast,
     )
     blocks.append([np.asarray(part) for part in block])
   images, mask, tissue, kind, which = (
@@ -151,15 +151,15 @@ def draw(settings: Settings) -> Phantoms:
   )
 
 
-@functools.partial(jax.jit, static_argnames=('name', 'size', 'contrast'))
+@functools.partial(jax.jit, static_argnames=('name', 'size'))
 def _draw_block(
-  seeds, numbers, noise, scanner_a, tumours, *, name, size, contrast
+  seeds, numbers, signals, noise, scanner_a, tumours, *, name, size
 ):
   def one(seed, number):
     subject = jax.random.fold_in(jax.random.key(seed), number)
     anatomy, choice, acquisition = jax.random.split(subject, 3)
     if name == 'brain':
-      drawing = brain.draw(anatomy, size, contrast=contrast, tumours=tumours)
+      drawing = brain.draw(anatomy, size, signals=signals, tumours=tumours)
     else:
       drawing = vessels.draw(anatomy, size)
     which = (jax.random.uniform(choice) >= scanner_a).astype(int)

@@ -30,13 +30,13 @@ CLASSES = ('healthy', 'solid', 'ring', 'diffuse')
 _SHARES = (0.4, 0.4, 0.2)
 
 
-def draw(key: jax.Array, size: int, *, contrast: str, tumours) -> Drawing:
+def draw(key: jax.Array, size: int, *, signals, tumours) -> Drawing:
   """Draws one slice.
 
   Args:
     key: Of the subject.
     size: Side in pixels.
-    contrast: One of :data:`SIGNALS`.
+    signals: Of every tissue, as in :data:`SIGNALS`.
     tumours: Share of subjects with a tumour.
   """
   keys = iter(jax.random.split(key, 12))
@@ -84,9 +84,9 @@ def draw(key: jax.Array, size: int, *, contrast: str, tumours) -> Drawing:
   tissue = jnp.where(mask, TISSUES.index('tumour'), tissue)
 
   gains = 1 + 0.06 * jax.random.normal(next(keys), (len(TISSUES),))
-  signal = (jnp.array(SIGNALS[contrast]) * gains)[tissue]
+  signal = (signals * gains)[tissue]
   signal *= 1 + 0.05 * smooth_field(next(keys), size, 18.0)
-  rim, core = jnp.array(SIGNALS[contrast])[jnp.array([6, 3])]
+  rim, core = signals[6], signals[3]
   within = jnp.stack(
     [
       rim * (1 + 0.06 * texture),
