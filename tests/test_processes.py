@@ -72,7 +72,7 @@ def test_two_processes_equal_one(tmp_path, sources):
 def test_two_processes_train_one_network(tmp_path):
   flags = (
     '--task=segmenter',
-    '--train=phantom:brain?n=48&size=16&tumours=1',
+    '--train=phantom:brain?n=48&size=32&tumours=1',
     '--image_size=16',
     '--width=4',
     '--depth=2',

@@ -149,7 +149,7 @@ def command(source, cache_dir, output_dir, *more):
 
 
 def test_a_killed_run_resumes_to_the_same_results(tmp_path):
-  source = 'phantom:brain?n=96&size=64'
+  source = 'phantom:brain?n=96&size=32'
   options = ('--batch_size=4', '--metrics=fd,precision')
   straight, killed = (
     command(source, tmp_path / name, tmp_path / f'{name}_out', *options)
@@ -179,18 +179,18 @@ def test_a_killed_run_resumes_to_the_same_results(tmp_path):
 
 @pytest.fixture(scope='module')
 def layouts(tmp_path_factory):
-  """results.csv and per-image scores from three device counts and batches."""
+  """results.csv and per-image scores of two device counts and batch sizes."""
   root = tmp_path_factory.mktemp('layouts')
   rows = []
-  for devices, batch_size in ((1, 1), (2, 7), (4, 64)):
+  for devices, batch_size in ((1, 1), (2, 7)):
     output_dir = root / f'{devices}'
     flag = f'--xla_force_host_platform_device_count={devices}'
     subprocess.run(
       command(
-        'phantom:brain?n=30&size=64&seed=1',
+        'phantom:brain?n=30&size=32&seed=1',
         root / f'cache{devices}',
         output_dir,
-        '--generated=noisy=phantom:brain?n=25&size=64&seed=2&noise=0.04',
+        '--generated=noisy=phantom:brain?n=25&size=32&seed=2&noise=0.04',
         f'--batch_size={batch_size}',
         '--bootstrap=0',
         '--metrics=fd,mmd_poly,sw2,precision,coverage,realism,authpct',
@@ -209,16 +209,15 @@ def layouts(tmp_path_factory):
 
 
 def test_results_do_not_depend_on_batch_or_devices(layouts):
-  (first, *others), root = layouts
-  for other in others:
-    for mine, theirs in zip(first[1:], other[1:], strict=True):
-      generated, metric = mine[0], mine[3]
-      if generated != 'noisy':
-        continue
-      tolerance = 0 if metrics.METRICS[metric].per_image else 1e-5
-      np.testing.assert_allclose(
-        float(mine[4]), float(theirs[4]), rtol=tolerance, err_msg=metric
-      )
+  (one, two), root = layouts
+  for mine, theirs in zip(one[1:], two[1:], strict=True):
+    generated, metric = mine[0], mine[3]
+    if generated != 'noisy':
+      continue
+    tolerance = 0 if metrics.METRICS[metric].per_image else 1e-5
+    np.testing.assert_allclose(
+      float(mine[4]), float(theirs[4]), rtol=tolerance, err_msg=metric
+    )
   samples = [
     np.genfromtxt(
       Path(root / f'{devices}' / 'samples_noisy.csv'),
@@ -226,7 +225,6 @@ def test_results_do_not_depend_on_batch_or_devices(layouts):
       skip_header=1,
       usecols=(3, 4, 5, 6),
     )
-    for devices in (1, 2, 4)
+    for devices in (1, 2)
   ]
-  np.testing.assert_array_equal(samples[0], samples[1])
-  np.testing.assert_array_equal(samples[0], samples[2])
+  np.testing.assert_array_equal(*samples)

@@ -9,6 +9,7 @@ import numpy as np
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import results
 from genmed_jax.data.source import Source
+from genmed_jax.data.subjects import subjects
 from genmed_jax.downstream import classification, run
 from genmed_jax.downstream.classification import (
   chosen,
@@ -52,8 +53,7 @@ def train_classifier(config: Config) -> dict:
   if config.test:
     fitted, validation = run.split(real, _SHARES, **config.split)
     held_out = run.open_images(config, config.test)
-    if held_out.digest(range(len(held_out))) == real.digest(range(len(real))):
-      raise UsageError('--test holds the images of --train')
+    _check_apart(real, held_out, config)
   else:
     fitted, validation, tested = run.split(real, **config.split)
     held_out = real.take(tested)
@@ -91,6 +91,20 @@ def train_classifier(config: Config) -> dict:
       config, made_of, setting, images, labels, list(sources.values())
     )
   return report
+
+
+def _check_apart(real: Source, held_out: Source, config: Config) -> None:
+  """Raises if test images, or their subjects, are known to train."""
+  both = real, held_out
+  if len({source.digest(range(len(source))) for source in both}) == 1:
+    raise UsageError('--test holds the images of --train')
+  if config.subject_column or config.subject_pattern:
+    whose = (
+      subjects(source, config.subject_column, config.subject_pattern)
+      for source in both
+    )
+    if count := len(np.intersect1d(*whose)):
+      raise UsageError(f'--test holds images of {count} subjects of --train')
 
 
 def _settings(config: Config) -> tuple[str, ...]:

@@ -94,9 +94,10 @@ class FeatureSet:
       return mesh_lib.shard_rows(self.mesh, self._mine(values))
 
   def _mine(self, values: np.ndarray) -> np.ndarray:
-    """The share's rows; no copy where they are all of them."""
+    """The share's rows in single precision or better; a copy if need be."""
     whole = len(self._items) == len(values)
-    return values if whole else values[self._items]
+    mine = values if whole else values[self._items]
+    return mine.astype(np.promote_types(mine.dtype, np.float32), copy=False)
 
 
 def _while_in_use(rows: Rows) -> Callable[[], Rows | None]:

@@ -7,14 +7,14 @@ from genmed_jax.data.sources import open_source
 
 
 def drawn(name='brain', **keys):
-  options = {'n': 24, 'size': 48} | keys
+  options = {'n': 24, 'size': 32} | keys
   return phantom.draw(phantom.Settings(name, **options))
 
 
 @pytest.mark.parametrize('contrast', brain.SIGNALS)
 def test_brain_anatomy(contrast):
   found = drawn(n=64, contrast=contrast, noise=0.0)
-  assert found.images.shape == (64, 48, 48)
+  assert found.images.shape == (64, 32, 32)
   assert found.images.dtype == np.uint8
   assert set(np.unique(found.tissue)) == set(range(len(brain.TISSUES)))
   signal = dict(zip(brain.TISSUES, brain.SIGNALS[contrast], strict=True))
@@ -92,12 +92,12 @@ def test_noise_is_what_was_asked():
 
 
 def test_source():
-  source = open_source('phantom:brain?n=10&size=48&seed=3')
+  source = open_source('phantom:brain?n=10&size=32&seed=3')
   assert len(source) == 10
   assert set(source.labels['class']) <= set(brain.CLASSES)
   assert set(source.labels['scanner']) <= {'A', 'B'}
-  assert source.read_mask(0).shape == (48, 48)
-  named = open_source('train=phantom:brain?n=10&size=48&seed=3')
+  assert source.read_mask(0).shape == (32, 32)
+  named = open_source('train=phantom:brain?n=10&size=32&seed=3')
   assert named.name == 'train'
   assert named.digest(range(10)) == source.digest(range(10))
 

@@ -140,3 +140,23 @@ def test_unusable_flags(tmp_path, options, message):
   config = Config(task='classifier', train=str(tmp_path / 'set.npz'), **options)
   with pytest.raises(ValueError, match=message):
     train_classifier(config)
+
+
+def test_nobody_trains_and_is_tested(tmp_path, random):
+  paths = []
+  for name, first in (('train', 0), ('test', 9)):
+    images = random.integers(0, 255, (20, 8, 8)).astype(np.uint8)
+    whose = np.array([f'patient {first + i // 2}' for i in range(20)])
+    labels = np.array(['a', 'b'] * 10)
+    paths.append(str(tmp_path / f'{name}.npz'))
+    np.savez(paths[-1], images=images, subject=whose, **{'class': labels})
+  train, test = paths
+  for held_out, message in (
+    (train, '--test holds the images of --train'),
+    (test, '--test holds images of 1 subjects of --train'),
+  ):
+    config = Config(
+      task='classifier', train=train, test=held_out, subject_column='subject'
+    )
+    with pytest.raises(ValueError, match=message):
+      train_classifier(config)
