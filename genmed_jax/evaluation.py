@@ -8,8 +8,8 @@ import jax
 from jax.sharding import Mesh
 import numpy as np
 
+from genmed_jax import memory, metrics, results
 from genmed_jax import mesh as mesh_lib
-from genmed_jax import metrics, results
 from genmed_jax.downstream import agreement
 from genmed_jax.errors import UsageError
 from genmed_jax.feature_spaces import (
@@ -159,7 +159,11 @@ class _RealSets:
 
 
 def _floors(space: FeatureSpace, halves: Comparison) -> dict:
-  return {name: metrics.floor(key, halves) for name, key in space.metrics}
+  floors = {}
+  for name, key in space.metrics:
+    floors[name] = metrics.floor(key, halves)
+    memory.release(halves)
+  return floors
 
 
 def _rows(
@@ -175,6 +179,7 @@ def _rows(
   rows = []
   for name, key in space.metrics:
     score = metrics.score(key, comparison)
+    memory.release(comparison)
     said = (space.notes[key],) if key in space.notes else ()
     rows.append(
       Row(
