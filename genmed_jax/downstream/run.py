@@ -21,7 +21,7 @@ from genmed_jax.networks import trained
 from genmed_jax.networks.trained import Weights
 
 # To be raised when a training comes to go another way.
-_VERSION = 'training-2'
+_VERSION = 'training-3'
 
 # Shares of the images that train, that say when to stop, and that are held
 # out for the report.

@@ -137,13 +137,13 @@ class Coded(NamedTuple):
   entropy: jax.Array
 
 
-def _numbered(points) -> jax.Array:
-  """Points of the grid of levels, about 0, as codes."""
+def _as_codes(points) -> jax.Array:
+  """The numbers of points ``[..., 3]`` of the grid of levels, about 0."""
   return ((points + _HALF) * _PLACES).sum(-1).astype(int)
 
 
-def _points(codes) -> jax.Array:
-  """Back."""
+def _as_points(codes) -> jax.Array:
+  """The inverse of :func:`_as_codes`."""
   return codes[..., None] // _PLACES % _LEVELS - _HALF
 
 
@@ -172,7 +172,7 @@ class _VQVAE(nnx.Module):
     found = self.spread(self.encode(space_to_depth(images, _PATCH)))
     found = _HALF * jnp.tanh(found)
     points = jnp.round(found)
-    codes = _numbered(points)
+    codes = _as_codes(points)
     # The gradient passes the rounding as if it were not there.
     passed = found + lax.stop_gradient(points - found)
     entropy = optax.softmax_cross_entropy_with_integer_labels(
@@ -182,7 +182,7 @@ class _VQVAE(nnx.Module):
 
   def decoded(self, codes):
     """``[b, g, g]`` to images."""
-    return jnp.clip(self._image(_points(codes).astype(jnp.float32)), -1, 1)
+    return jnp.clip(self._image(_as_points(codes).astype(jnp.float32)), -1, 1)
 
   def _image(self, points):
     return depth_to_space(self.decode(points), _PATCH)

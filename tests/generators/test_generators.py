@@ -46,6 +46,19 @@ def test_prior_sees_only_what_is_before(random):
   assert flat[2 * 4 + 2]
 
 
+def test_codes_are_what_is_decoded(random):
+  config = vqvae.Config(16, 1, 8)
+  functional = vqvae.network(config)
+  model = functional.module(functional.init(0))
+  images = np.float32(random.uniform(-1, 1, (4, 16, 16, 1)))
+  coded = model(images)
+  assert len(np.unique(coded.codes)) > 20  # Of 64.
+  assert 0 <= coded.codes.min() <= coded.codes.max() < 7 * 7 * 5
+  np.testing.assert_allclose(
+    model.decoded(coded.codes), np.clip(coded.images, -1, 1), atol=1e-5
+  )
+
+
 def test_a_gan_takes_powers_of_two():
   with pytest.raises(ValueError, match='not 48 and 8'):
     wgan.network(wgan.Config(48, 1, 8))
