@@ -38,10 +38,10 @@ def features(n: int, width: int, seed: int, shift: float) -> np.ndarray:
   mixing = law.standard_normal((96, width)) * np.arange(1, 97)[:, None] ** -0.6
   mixing = mixing.astype(np.float32)
   # As a memory-mapped file lies: such rows are laid over devices as they are.
-  store = np.empty(4 * n * width + 64, np.uint8)
-  start = -store.ctypes.data % 64
-  values = store[start : start + 4 * n * width].view(np.float32)
-  values = values.reshape(n, width)
+  size = 4 * n * width
+  store = np.empty(size + 64, np.uint8)
+  aligned = -store.ctypes.data % 64
+  values = store[aligned : aligned + size].view(np.float32).reshape(n, width)
   for start in range(0, n, 4096):
     rows = values[start : start + 4096]
     hidden = random.standard_normal((len(rows), 96), np.float32) + shift

@@ -12,7 +12,7 @@ from genmed_jax import mesh as mesh_lib
 from genmed_jax import results
 from genmed_jax.data.source import Source
 from genmed_jax.data.sources import open_source
-from genmed_jax.data.subjects import deal, subjects
+from genmed_jax.data.subjects import subjects
 from genmed_jax.downstream import training
 from genmed_jax.downstream.pictures import Batches
 from genmed_jax.downstream.training import Plan, Trained
@@ -74,7 +74,7 @@ class Config:
 
   @property
   def split(self) -> dict:
-    """What :func:`split` is told of subjects."""
+    """How images are dealt to parts: whose they are, and the seed."""
     return {
       'column': self.subject_column,
       'pattern': self.subject_pattern,
@@ -106,20 +106,13 @@ def open_images(config: Config, text: str) -> Source:
   return source
 
 
-def split(
-  source: Source,
-  shares: tuple[float, ...] = SHARES,
-  *,
-  column: str | None,
-  pattern: str | None,
-  seed: int,
-) -> list[np.ndarray]:
-  """The items of parts that share no subject, as ``Config.split`` says.
+def subjects_of(config: Config, source: Source) -> np.ndarray:
+  """Whose image each of a source is, ``[n]``, as the flags say.
 
   Raises:
-    UsageError: if there are too few subjects.
+    UsageError: if they cannot be told.
   """
-  return deal(subjects(source, column, pattern), shares, seed)
+  return subjects(source, config.subject_column, config.subject_pattern)
 
 
 def fingerprint(source: Source, whose: np.ndarray) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import results
-from genmed_jax.data.subjects import deal, subjects
+from genmed_jax.data.subjects import deal
 from genmed_jax.downstream import dice_predictor, run, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.pictures import Batches, read_pictures
@@ -35,7 +35,7 @@ def train_segmenter(config: Config) -> dict:
     config.image_size, config.channels, config.width, config.depth, config.norm
   )
   source = run.open_images(config, config.train)
-  whose = subjects(source, config.subject_column, config.subject_pattern)
+  whose = run.subjects_of(config, source)
   parts = deal(whose, run.SHARES, config.seed)
   results.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
@@ -127,7 +127,7 @@ def train_dice_predictor(config: Config) -> dict:
     config.mask_input,
   )
   source = run.open_images(config, config.train)
-  whose = subjects(source, config.subject_column, config.subject_pattern)
+  whose = run.subjects_of(config, source)
   if run.fingerprint(source, whose) != manifest['subjects_sha256']:
     raise UsageError(
       f'--train={config.train} is not what --segmenter={config.segmenter} was '

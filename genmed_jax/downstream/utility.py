@@ -9,7 +9,7 @@ import numpy as np
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import results
 from genmed_jax.data.source import Source
-from genmed_jax.data.subjects import subjects
+from genmed_jax.data.subjects import deal
 from genmed_jax.downstream import classification, run
 from genmed_jax.downstream.classification import (
   chosen,
@@ -50,12 +50,13 @@ def train_classifier(config: Config) -> dict:
   settings = _settings(config)
   real = run.open_images(config, config.train)
   made = run.open_images(config, config.generated) if config.generated else None
+  whose = run.subjects_of(config, real)
   if config.test:
-    fitted, validation = run.split(real, _SHARES, **config.split)
+    fitted, validation = deal(whose, _SHARES, config.seed)
     held_out = run.open_images(config, config.test)
-    _check_apart(real, held_out, config)
+    _check_apart(config, real, whose, held_out)
   else:
-    fitted, validation, tested = run.split(real, **config.split)
+    fitted, validation, tested = deal(whose, run.SHARES, config.seed)
     held_out = real.take(tested)
   sources = {
     'original': real.take(fitted),
@@ -93,18 +94,19 @@ def train_classifier(config: Config) -> dict:
   return report
 
 
-def _check_apart(real: Source, held_out: Source, config: Config) -> None:
+def _check_apart(
+  config: Config, real: Source, whose: np.ndarray, held_out: Source
+) -> None:
   """Raises if test images, or their subjects, are known to train."""
   both = real, held_out
   if len({source.digest(range(len(source))) for source in both}) == 1:
     raise UsageError('--test holds the images of --train')
   if config.subject_column or config.subject_pattern:
-    whose = (
-      subjects(source, config.subject_column, config.subject_pattern)
-      for source in both
-    )
-    if count := len(np.intersect1d(*whose)):
-      raise UsageError(f'--test holds images of {count} subjects of --train')
+    shared = np.intersect1d(whose, run.subjects_of(config, held_out))
+    if len(shared):
+      raise UsageError(
+        f'--test holds images of {len(shared)} subjects of --train'
+      )
 
 
 def _settings(config: Config) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import tqdm
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import perturb, results
+from genmed_jax.data.subjects import deal
 from genmed_jax.downstream import run
 from genmed_jax.downstream.pictures import (
   as_bytes,
@@ -39,7 +40,7 @@ def train_generator(config: Config) -> dict:
     )
   )
   source = run.open_images(config, config.train)
-  parts = run.split(source, _SHARES, **config.split)
+  parts = deal(run.subjects_of(config, source), _SHARES, config.seed)
   results.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   images = read_pictures(

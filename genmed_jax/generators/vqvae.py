@@ -29,8 +29,8 @@ _PATCH = 2  # Pixels of a side that are one to the coders.
 _STRIDE = 2 * _PATCH  # Pixels of a side that are one code.
 _LEVELS = np.array([7, 7, 5])  # Of each coordinate of a code.
 _HALF = _LEVELS // 2
-_PLACES = np.array([35, 5, 1])  # Of the coordinates in a code's number.
 _CODES = int(_LEVELS.prod())
+_PLACES = _CODES // np.cumprod(_LEVELS)  # Of coordinates in a code's number.
 _PRIOR_LAYERS = 5
 
 
