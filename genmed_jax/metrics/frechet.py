@@ -35,6 +35,11 @@ class Gaussian(NamedTuple):
   factor: np.ndarray
   is_low_rank: bool
 
+  @property
+  def total_variance(self) -> float:
+    """Trace of the covariance."""
+    return np.linalg.norm(self.factor) ** 2
+
 
 def frechet_distance(
   x,
@@ -99,8 +104,8 @@ def frechet_distance(
     difference = fit_x.mean - fit_y.mean
     value = (
       difference @ difference
-      + np.sum(fit_x.factor**2)
-      + np.sum(fit_y.factor**2)
+      + fit_x.total_variance
+      + fit_y.total_variance
       - 2 * _nuclear_norm(cross, fit_x.is_low_rank or fit_y.is_low_rank)
     )
     value = max(float(value), 0.0)  # Equal fits differ by rounding.
@@ -142,11 +147,15 @@ def _fit(x: Rows) -> Gaussian:
     centred = host_rows(*x).astype(np.float64) - mean
     return Gaussian(count, mean, centred.T / np.sqrt(count - 1), True)
   fit = moments(x)
-  factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(fit.covariance, lower=1)
+  # Its transpose is laid out as LAPACK has it, so no copy is made.
+  factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(
+    fit.covariance.T, lower=1, overwrite_a=1
+  )
   rank = max(rank, 1)  # Constant features keep a column, of zeros.
-  unpivoted = np.empty((len(factor), rank))
-  unpivoted[pivots - 1] = np.tril(factor)[:, :rank]
-  return Gaussian(count, fit.mean, unpivoted, False)
+  unpivoted = np.zeros((rank, len(factor)))
+  for column in range(rank):
+    unpivoted[column, pivots[column:] - 1] = factor[column:, column]
+  return Gaussian(count, fit.mean, unpivoted.T, False)
 
 
 def _nuclear_norm(cross: np.ndarray, rank_deficient: bool) -> float:
@@ -156,8 +165,8 @@ def _nuclear_norm(cross: np.ndarray, rank_deficient: bool) -> float:
 
 
 def root_trace(semidefinite: np.ndarray) -> float:
-  """Trace of the root of a symmetric positive semidefinite matrix."""
-  squares = scipy.linalg.eigvalsh(semidefinite)
+  """Trace of the root of a symmetric semidefinite matrix, which it destroys."""
+  squares = scipy.linalg.eigvalsh(semidefinite.T, overwrite_a=True)
   return np.sqrt(np.maximum(squares, 0.0)).sum()
 
 
