@@ -137,20 +137,18 @@ def _leading(x: Rows, count: int) -> tuple[np.ndarray, np.ndarray]:
     mean = rows.mean(0)
     rows -= mean
     squares, vectors = _largest(rows @ rows.T, min(count, len(rows) - 1))
-    return mean, rows.T @ (vectors / np.sqrt(squares))
+    rounding = len(rows) * np.finfo(np.float64).eps
+    kept = squares > rounding * max(squares[-1], 0.0)
+    return mean, rows.T @ (vectors[:, kept] / np.sqrt(squares[kept]))
   # Which way the axes point needs no more digits than float32 has.
   fit = moments(x, dtype=jnp.float32)
-  return fit.mean, _largest(fit.scatter, count)[1]
+  return fit.mean, _largest(np.float32(fit.scatter), count)[1]
 
 
 def _largest(symmetric: np.ndarray, count: int):
-  """Eigenvalues ``[count]`` and vectors ``[d, count]``; positive ones."""
+  """Eigenvalues ``[count]``, ascending, and vectors ``[d, count]``."""
   size = len(symmetric)
-  values, vectors = scipy.linalg.eigh(
-    symmetric, subset_by_index=(size - count, size - 1)
-  )
-  kept = values > max(values[-1], 0.0) * size * np.finfo(np.float64).eps
-  return values[kept], vectors[:, kept]
+  return scipy.linalg.eigh(symmetric, subset_by_index=(size - count, size - 1))
 
 
 def _project(row, context):

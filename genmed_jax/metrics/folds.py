@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import Rows
 
-TILE = 1024
+TILE = 256  # Rows of 2048 float64 features: they stay in a core's cache.
 
 
 def fold_rows(
@@ -130,11 +130,26 @@ def _fold_rows(rows, context, state, *, update, mesh, tile):
 @mesh_lib.product_jit(static_argnames=('function', 'tile'))
 def _map_rows(values, context, *, function, mesh, tile):
   def per_device(values, context):
-    return lax.map(
-      lambda row: function(row.astype(jnp.float64), context),
-      values,
-      batch_size=tile,
+    n = values.shape[0]
+    a = min(tile, n)
+
+    def one_tile(t):
+      rows, _ = row_tile(values, t, a)
+      return jax.vmap(function, (0, None))(rows.astype(jnp.float64), context)
+
+    def write(t, mapped):
+      start = jnp.minimum(t * a, n - a)
+      return jax.tree.map(
+        lambda v, new: lax.dynamic_update_slice_in_dim(v, new, start, 0),
+        mapped,
+        one_tile(t),
+      )
+
+    mapped = jax.tree.map(
+      lambda v: jnp.zeros((n, *v.shape[1:]), v.dtype),
+      jax.eval_shape(one_tile, 0),
     )
+    return lax.fori_loop(0, -(-n // a), write, mapped)
 
   return jax.shard_map(
     per_device,

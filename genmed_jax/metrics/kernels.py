@@ -9,7 +9,8 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.mesh import Rows, spread_rows, to_host
+from genmed_jax.mesh import put_rows, Rows, spread_rows, to_host
+from genmed_jax.metrics.folds import map_rows
 from genmed_jax.metrics.nearest import (
   common_origin,
   pair_info,
@@ -18,6 +19,7 @@ from genmed_jax.metrics.nearest import (
 from genmed_jax.metrics.pairs import fold_own_pairs, fold_pairs, others, own
 
 OFFSET = 1.0  # Of the polynomial kernel.
+_SMALL_TILE = 256  # Of sets of 1000: little is computed below the diagonal.
 
 
 class Columns(NamedTuple):
@@ -97,21 +99,67 @@ def weighted_mmd(
   return found
 
 
-@jax.jit
+def union_mmd(x: Rows, y: Rows, kernel: Callable, *, origin) -> Columns:
+  """MMD² of all images of two small sets: pairs within their union.
+
+  One triangle of small tiles, where :func:`weighted_mmd` would take three
+  squares: on a CPU in two thirds of the time.
+
+  Args:
+    x: Features ``[n, d]``.
+    y: Features ``[m, d]``, over the same mesh.
+    kernel: As of :class:`Weighted`.
+    origin: ``[d]``, of the products.
+  """
+  values, mask = (
+    put_rows(x, jnp.concatenate(pair)) for pair in zip(x, y, strict=True)
+  )
+  union = Rows(values, mask)
+  side = np.repeat([[1.0, 0.0], [0.0, 1.0]], [len(x.mask), len(y.mask)], axis=0)
+  weights = put_rows(x, np.float32(side)) * mask[:, None]
+  sums = fold_own_pairs(
+    union,
+    _sums((kernel,)),
+    _add,
+    [jnp.zeros_like(weights, jnp.float64)],
+    origin=origin,
+    info=_kernel_info(union, origin, 1.0) | {'weights': [weights]},
+    tile=_SMALL_TILE,
+  )[0]
+  value, variances = 0.0, []
+  for own_side, other in ((0, 1), (1, 0)):
+    columns = [
+      values[:, which : which + 1]
+      for values, which in (
+        (weights, own_side),
+        (sums, own_side),
+        (sums, other),
+        (weights, other),
+      )
+    ]
+    share, variance = _own_half(*columns, None)
+    value += share
+    variances.append(variance)
+  return Columns(*map(to_host, (value, *variances)))
+
+
 def _kernel_info(x: Rows, origin, bandwidth) -> dict[str, jax.Array]:
   """What kernels know of a row, beside what distances do, float32."""
-  width = x.values.shape[1]
-  every = jnp.ones_like(x.mask, jnp.float64)
-  centred = x.values.astype(jnp.float64) - origin
+  return pair_info(x, origin) | map_rows(
+    x, _known_of_row, (origin, np.float64(bandwidth))
+  )
+
+
+def _known_of_row(row, context):
+  origin, bandwidth = context
+  width = row.shape[0]
   known = {
-    'per_width': every / width,
-    'linear': centred @ origin / width,
-    'at_origin': every * (origin @ origin / width + OFFSET),
-    'sharpness': every / (2 * bandwidth**2),
+    'per_width': 1 / width,
+    'linear': (row - origin) @ origin / width,
+    'at_origin': origin @ origin / width + OFFSET,
+    'sharpness': 1 / (2 * bandwidth**2),
   }
-  return pair_info(x, origin) | {
-    name: values.astype(jnp.float32) for name, values in known.items()
-  }
+  return {name: jnp.float32(value) for name, value in known.items()}
 
 
 @functools.cache

@@ -14,9 +14,11 @@ from genmed_jax.metrics.kernels import (
   everyone,
   gaussian_kernel,
   polynomial_kernel,
+  union_mmd,
   Weighted,
   weighted_mmd,
 )
+from genmed_jax.metrics.nearest import common_origin
 from genmed_jax.metrics.vendi import unit_rows
 
 SUBSETS = 100
@@ -326,11 +328,16 @@ class _Subsets(NamedTuple):
   def gathered(self, x: Rows, y: Rows) -> Columns:
     """MMD² of every subset, each by itself."""
     places = [np.flatnonzero(to_host(rows.mask)) for rows in (x, y)]
-    each = []
-    for i, j in zip(*self.chosen, strict=True):
-      one, other = take_rows(x, places[0][i]), take_rows(y, places[1][j])
-      weighted = Weighted(polynomial_kernel, *everyone(one, other))
-      each += weighted_mmd(one, other, [weighted])
+    origin = common_origin(x)
+    each = [
+      union_mmd(
+        take_rows(x, places[0][i]),
+        take_rows(y, places[1][j]),
+        polynomial_kernel,
+        origin=origin,
+      )
+      for i, j in zip(*self.chosen, strict=True)
+    ]
     return Columns(*(np.concatenate(c) for c in zip(*each, strict=True)))
 
 

@@ -13,6 +13,7 @@ from genmed_jax.mesh import has_fast_float64, mesh_of, Rows, to_host
 from genmed_jax.metrics.folds import fold_rows
 
 _PANELS = 8
+_TILE = 1024  # Rows multiplied at once: few passes over the panels.
 
 
 class Moments(NamedTuple):
@@ -115,7 +116,7 @@ def outer_products(
   starts = range(0, width, panel)
   zeros = [jnp.zeros((min(panel, width - i), width - i)) for i in starts]
   update = _outer_update(prepare, panel, dtype)
-  panels = fold_rows(x, update, zeros, context=context)
+  panels = fold_rows(x, update, zeros, context=context, tile=_TILE)
   products = np.zeros((width, width))
   for start, values in zip(starts, map(to_host, panels), strict=True):
     rows = slice(start, start + len(values))
