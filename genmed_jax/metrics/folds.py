@@ -55,12 +55,12 @@ def map_rows(
 
   Args:
     x: Rows ``[n, d]``.
-    function: Pure ``(row [d] float64, context) -> array``.
+    function: Pure ``(row [d] float64, context) -> pytree of arrays``.
     context: Pytree that every row sees whole.
     tile: Rows taken at once.
 
   Returns:
-    ``[n, ...]``, laid out as ``x``; padding has values too.
+    Leaves ``[n, ...]``, laid out as ``x``; padding has values too.
   """
   mesh = mesh_lib.mesh_of(x.values)
   return _map_rows(x.values, context, function=function, mesh=mesh, tile=tile)
