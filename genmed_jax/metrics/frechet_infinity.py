@@ -120,6 +120,7 @@ def _distances(y: Rows, fit_x: Gaussian, drawn: np.ndarray) -> list[float]:
   )
   project = _projector(y.values.dtype)
   z = Rows(map_rows(y, project, (centre, fit_x.factor)), y.mask)
+  real_trace = fit_x.total_variance
   everyone = None
   distances = []
   for column, (total, square) in enumerate(zip(totals, squares, strict=True)):
@@ -136,10 +137,7 @@ def _distances(y: Rows, fit_x: Gaussian, drawn: np.ndarray) -> list[float]:
         everyone = moments(z, centre=np.zeros(z.values.shape[1]))
       covariance = _of_subset(z, drawn[:, column], everyone).covariance
     distances.append(
-      difference @ difference
-      + fit_x.total_variance
-      + trace
-      - 2 * root_trace(covariance)
+      difference @ difference + real_trace + trace - 2 * root_trace(covariance)
     )
   return distances
 

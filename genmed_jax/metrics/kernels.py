@@ -126,21 +126,11 @@ def union_mmd(x: Rows, y: Rows, kernel: Callable, *, origin) -> Columns:
     info=_kernel_info(union, origin, 1.0) | {'weights': [weights]},
     tile=_SMALL_TILE,
   )[0]
-  value, variances = 0.0, []
-  for own_side, other in ((0, 1), (1, 0)):
-    columns = [
-      values[:, which : which + 1]
-      for values, which in (
-        (weights, own_side),
-        (sums, own_side),
-        (sums, other),
-        (weights, other),
-      )
-    ]
-    share, variance = _own_half(*columns, None)
-    value += share
-    variances.append(variance)
-  return Columns(*map(to_host, (value, *variances)))
+  shares, variances = _own_half(
+    weights, sums, sums[:, ::-1], weights[:, ::-1], None
+  )
+  value = shares.sum(keepdims=True)
+  return Columns(*map(to_host, (value, variances[:1], variances[1:])))
 
 
 def _kernel_info(x: Rows, origin, bandwidth) -> dict[str, jax.Array]:

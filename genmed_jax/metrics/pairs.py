@@ -22,7 +22,7 @@ from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import Rows
 from genmed_jax.metrics.folds import row_tile
 
-TILE = 1024
+TILE = 1024  # Products of smaller tiles are slower, larger ones not faster.
 _LONG = 400  # Tiles a device takes in a fold that shows its progress.
 
 _bars: list[tqdm.tqdm] = []  # Of the fold that is running.
