@@ -137,19 +137,16 @@ def _map_rows(values, context, *, function, mesh, tile):
       rows, _ = row_tile(values, t, a)
       return jax.vmap(function, (0, None))(rows.astype(jnp.float64), context)
 
-    def write(t, mapped):
-      start = jnp.minimum(t * a, n - a)
-      return jax.tree.map(
-        lambda v, new: lax.dynamic_update_slice_in_dim(v, new, start, 0),
-        mapped,
-        one_tile(t),
-      )
-
     mapped = jax.tree.map(
       lambda v: jnp.zeros((n, *v.shape[1:]), v.dtype),
       jax.eval_shape(one_tile, 0),
     )
-    return lax.fori_loop(0, -(-n // a), write, mapped)
+    return lax.fori_loop(
+      0,
+      -(-n // a),
+      lambda t, mapped: write_tile(mapped, one_tile(t), t),
+      mapped,
+    )
 
   return jax.shard_map(
     per_device,
@@ -170,3 +167,14 @@ def row_tile(tree, t, size):
   start = jnp.minimum(t * size, n - size)
   tile = jax.tree.map(lambda v: lax.dynamic_slice_in_dim(v, start, size), tree)
   return tile, jnp.arange(size) + start >= t * size
+
+
+def write_tile(tree, tile, t):
+  """Writes ``tile`` into every leaf, where :func:`row_tile` reads it."""
+  return jax.tree.map(
+    lambda v, new: lax.dynamic_update_slice_in_dim(
+      v, new, jnp.minimum(t * len(new), len(v) - len(new)), 0
+    ),
+    tree,
+    tile,
+  )

@@ -16,7 +16,7 @@ import optax
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import host_rows, Rows, to_host
-from genmed_jax.metrics.folds import row_tile
+from genmed_jax.metrics.folds import row_tile, write_tile
 from genmed_jax.metrics.pairs import rounding
 
 _SWEPT = 64  # Rows of distances taken at once: what a core's cache holds.
@@ -119,10 +119,8 @@ def _distances(x, centres, scale, *, mesh):
 
     # In place: lax.map would join its batches in a second array as large.
     def one_tile(t, squared):
-      start = jnp.minimum(t * size, len(x) - size)
-      tile = lax.dynamic_slice_in_dim(x, start, size)
-      found = scale * _to_centres(tile, centres, norms)
-      return lax.dynamic_update_slice_in_dim(squared, found, start, 0)
+      tile, _ = row_tile(x, t, size)
+      return write_tile(squared, scale * _to_centres(tile, centres, norms), t)
 
     nothing = jnp.zeros((len(x), len(centres)), x.dtype)
     return lax.fori_loop(0, -(-len(x) // size), one_tile, nothing)

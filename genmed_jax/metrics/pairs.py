@@ -20,7 +20,7 @@ import tqdm
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import Rows
-from genmed_jax.metrics.folds import row_tile
+from genmed_jax.metrics.folds import row_tile, write_tile
 
 TILE = 1024  # Products of smaller tiles are slower, larger ones not faster.
 _LONG = 400  # Tiles a device takes in a fold that shows its progress.
@@ -372,13 +372,7 @@ def _fold_tile(update, products, valid, own_info, other_info, state, t, axis):
   size = products.shape[1 - axis]
   tile, _ = row_tile(state, t, size)
   tile = update(products, valid, own_info, other_info, tile, axis)
-  return jax.tree.map(
-    lambda v, new: lax.dynamic_update_slice_in_dim(
-      v, new, jnp.minimum(t * size, v.shape[0] - size), 0
-    ),
-    state,
-    tile,
-  )
+  return write_tile(state, tile, t)
 
 
 def _positions(t, size, n):
