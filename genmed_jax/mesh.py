@@ -138,21 +138,27 @@ def spread_rows(x: Rows, values: np.ndarray) -> jax.Array:
   return put_rows(x, spread)
 
 
-def take_rows(x: Rows, positions: np.ndarray) -> Rows:
-  """The rows at ``positions``, in this order, laid out over the same mesh."""
+def take_rows(x: Rows, positions: np.ndarray, *, sizes: str = 'few') -> Rows:
+  """The rows at ``positions``, in this order, laid out over the same mesh.
+
+  Padded to one of ``'few'`` sizes, for few compilations, or by no more than
+  the devices need where there is only ``'one'`` size.
+  """
   sharding = _row_sharding(x.values)
-  padding = _padded(len(positions), len(sharding.device_set)) - len(positions)
+  each = -(-len(positions) // len(sharding.device_set))
+  if sizes == 'few':
+    each = _common_size(each)
+  padding = each * len(sharding.device_set) - len(positions)
   mask = np.arange(len(positions) + padding) < len(positions)
   taken = x.values.at[np.pad(positions, (0, padding))].get()
   return Rows(jax.device_put(taken, sharding), jax.device_put(mask, sharding))
 
 
-def _padded(count: int, devices: int) -> int:
-  """Rows on all devices, of few different numbers, for few compilations."""
-  each = -(-count // devices)
-  if each > 1024:
-    return devices * -(-each // 1024) * 1024
-  return devices << max(0, each - 1).bit_length()
+def _common_size(count: int) -> int:
+  """The least of few sizes that holds so many rows."""
+  if count > 1024:
+    return -(-count // 1024) * 1024
+  return 1 << max(0, count - 1).bit_length()
 
 
 def to_host(x: jax.Array) -> np.ndarray:

@@ -17,10 +17,11 @@ def test_rows_are_padded_masked_and_come_back(mesh, random, n):
   np.testing.assert_array_equal(mesh_lib.gather(mesh, local), local)
 
 
-def test_rows_taken_anew(mesh, random):
+@pytest.mark.parametrize('sizes', ['few', 'one'])
+def test_rows_taken_anew(mesh, random, sizes):
   local = random.standard_normal((10, 3)).astype(np.float32)
   rows = mesh_lib.shard_rows(mesh, local)
-  taken = mesh_lib.take_rows(rows, np.array([7, 2, 2]))
+  taken = mesh_lib.take_rows(rows, np.array([7, 2, 2]), sizes=sizes)
   values, mask = np.asarray(taken.values), np.asarray(taken.mask)
   np.testing.assert_array_equal(values[mask], local[[7, 2, 2]])
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import Rows
+from genmed_jax.metrics.tiles import fold_tiles, map_tiles
 
 TILE = 256  # Rows of 2048 float64 features: they stay in a core's cache.
 
@@ -37,7 +38,7 @@ def fold_rows(
     state: Pytree of zeros to start from.
     info: Pytree of ``[n, ...]``, what the update knows of each row.
     context: Pytree that every tile sees whole.
-    tile: Rows in a tile.
+    tile: Rows in a tile, at most.
 
   Returns:
     The state after the last tile, on every device.
@@ -48,22 +49,19 @@ def fold_rows(
   )
 
 
-def map_rows(
-  x: Rows, function: Callable, context: Any, *, tile: int = TILE
-) -> jax.Array:
+def map_rows(x: Rows, function: Callable, context: Any) -> Any:
   """Applies ``function`` to every row, a tile at a time.
 
   Args:
     x: Rows ``[n, d]``.
     function: Pure ``(row [d] float64, context) -> pytree of arrays``.
     context: Pytree that every row sees whole.
-    tile: Rows taken at once.
 
   Returns:
     Leaves ``[n, ...]``, laid out as ``x``; padding has values too.
   """
   mesh = mesh_lib.mesh_of(x.values)
-  return _map_rows(x.values, context, function=function, mesh=mesh, tile=tile)
+  return _map_rows(x.values, context, function=function, mesh=mesh)
 
 
 class TooFewImages(ValueError):
@@ -107,15 +105,12 @@ def _is_finite(x: Rows) -> jax.Array:
 @mesh_lib.product_jit(static_argnames=('update', 'tile'))
 def _fold_rows(rows, context, state, *, update, mesh, tile):
   def per_device(rows, context, state):
-    n = rows[0].mask.shape[0]
-    a = min(tile, n)
-
-    def one_tile(t, state):
-      (x, info), fresh = row_tile(rows, t, a)
+    def one_tile(rows, fresh, state):
+      x, info = rows
       values = x.values.astype(jnp.float64)
       return update(values, x.mask & fresh, info, context, state)
 
-    state = lax.fori_loop(0, -(-n // a), one_tile, state)
+    state = fold_tiles(rows, one_tile, state, tile=tile)
     return lax.psum(state, mesh_lib.DATA_AXIS)
 
   return jax.shard_map(
@@ -127,26 +122,13 @@ def _fold_rows(rows, context, state, *, update, mesh, tile):
   )(rows, context, state)
 
 
-@mesh_lib.product_jit(static_argnames=('function', 'tile'))
-def _map_rows(values, context, *, function, mesh, tile):
+@mesh_lib.product_jit(static_argnames=('function',))
+def _map_rows(values, context, *, function, mesh):
   def per_device(values, context):
-    n = values.shape[0]
-    a = min(tile, n)
-
-    def one_tile(t):
-      rows, _ = row_tile(values, t, a)
+    def one_tile(rows):
       return jax.vmap(function, (0, None))(rows.astype(jnp.float64), context)
 
-    mapped = jax.tree.map(
-      lambda v: jnp.zeros((n, *v.shape[1:]), v.dtype),
-      jax.eval_shape(one_tile, 0),
-    )
-    return lax.fori_loop(
-      0,
-      -(-n // a),
-      lambda t, mapped: write_tile(mapped, one_tile(t), t),
-      mapped,
-    )
+    return map_tiles(values, one_tile, tile=TILE)
 
   return jax.shard_map(
     per_device,
@@ -155,26 +137,3 @@ def _map_rows(values, context, *, function, mesh, tile):
     out_specs=mesh_lib.ROWS,
     check_vma=False,
   )(values, context)
-
-
-def row_tile(tree, t, size):
-  """Tile ``t`` of every leaf, and which of its rows no tile held before.
-
-  The last tile is slid back to stay inside, so it may repeat rows.
-  """
-  leaves = jax.tree.leaves(tree)
-  n = leaves[0].shape[0] if leaves else size
-  start = jnp.minimum(t * size, n - size)
-  tile = jax.tree.map(lambda v: lax.dynamic_slice_in_dim(v, start, size), tree)
-  return tile, jnp.arange(size) + start >= t * size
-
-
-def write_tile(tree, tile, t):
-  """Writes ``tile`` into every leaf, where :func:`row_tile` reads it."""
-  return jax.tree.map(
-    lambda v, new: lax.dynamic_update_slice_in_dim(
-      v, new, jnp.minimum(t * len(new), len(v) - len(new)), 0
-    ),
-    tree,
-    tile,
-  )

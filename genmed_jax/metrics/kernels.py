@@ -60,7 +60,11 @@ def weighted_mmd(
     (y, [weighted.weights_y for weighted in asked]),
   ):
     weights = [spread_rows(rows, w) for w in weights]
-    info.append(_kernel_info(rows, origin, bandwidth) | {'weights': weights})
+    info.append(
+      pair_info(rows, origin)
+      | _kernel_info(rows, origin, bandwidth)
+      | {'weights': weights}
+    )
   zeros = [
     [jnp.zeros_like(w, jnp.float64) for w in each['weights']] for each in info
   ]
@@ -99,8 +103,8 @@ def weighted_mmd(
   return found
 
 
-def union_mmd(x: Rows, y: Rows, kernel: Callable, *, origin) -> Columns:
-  """MMD² of all images of two small sets: pairs within their union.
+def union_mmd(x: Rows, y: Rows, *, origin) -> Columns:
+  """Polynomial MMD² of all images of two small sets: pairs in their union.
 
   One triangle of small tiles, where :func:`weighted_mmd` would take three
   squares: on a CPU in two thirds of the time.
@@ -108,7 +112,6 @@ def union_mmd(x: Rows, y: Rows, kernel: Callable, *, origin) -> Columns:
   Args:
     x: Features ``[n, d]``.
     y: Features ``[m, d]``, over the same mesh.
-    kernel: As of :class:`Weighted`.
     origin: ``[d]``, of the products.
   """
   values, mask = (
@@ -119,11 +122,11 @@ def union_mmd(x: Rows, y: Rows, kernel: Callable, *, origin) -> Columns:
   weights = put_rows(x, np.float32(side)) * mask[:, None]
   sums = fold_own_pairs(
     union,
-    _sums((kernel,)),
+    _sums((polynomial_kernel,)),
     _add,
     [jnp.zeros_like(weights, jnp.float64)],
     origin=origin,
-    info=_kernel_info(union, origin, 1.0) | {'weights': [weights]},
+    info=_kernel_info(union, origin) | {'weights': [weights]},
     tile=_SMALL_TILE,
   )[0]
   shares, variances = _own_half(
@@ -133,11 +136,9 @@ def union_mmd(x: Rows, y: Rows, kernel: Callable, *, origin) -> Columns:
   return Columns(*map(to_host, (value, variances[:1], variances[1:])))
 
 
-def _kernel_info(x: Rows, origin, bandwidth) -> dict[str, jax.Array]:
+def _kernel_info(x: Rows, origin, bandwidth=1.0) -> dict[str, jax.Array]:
   """What kernels know of a row, beside what distances do, float32."""
-  return pair_info(x, origin) | map_rows(
-    x, _known_of_row, (origin, np.float64(bandwidth))
-  )
+  return map_rows(x, _known_of_row, (origin, np.float64(bandwidth)))
 
 
 def _known_of_row(row, context):

@@ -16,8 +16,8 @@ import optax
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import host_rows, Rows, to_host
-from genmed_jax.metrics.folds import row_tile, write_tile
 from genmed_jax.metrics.pairs import rounding
+from genmed_jax.metrics.tiles import fold_tiles, map_tiles
 
 _SWEPT = 64  # Rows of distances taken at once: what a core's cache holds.
 _EVALUATED = 1024  # Rows whose distances are computed at once.
@@ -114,16 +114,12 @@ def negative_log_likelihoods(
 @mesh_lib.product_jit(static_argnames=())
 def _distances(x, centres, scale, *, mesh):
   def per_device(x, centres, scale):
-    size = min(_EVALUATED, len(x))
     norms = jnp.sum(centres**2, axis=1)
-
-    # In place: lax.map would join its batches in a second array as large.
-    def one_tile(t, squared):
-      tile, _ = row_tile(x, t, size)
-      return write_tile(squared, scale * _to_centres(tile, centres, norms), t)
-
-    nothing = jnp.zeros((len(x), len(centres)), x.dtype)
-    return lax.fori_loop(0, -(-len(x) // size), one_tile, nothing)
+    return map_tiles(
+      x,
+      lambda tile: scale * _to_centres(tile, centres, norms),
+      tile=_EVALUATED,
+    )
 
   return _over(mesh, per_device, 2)(x, centres, scale)
 
@@ -131,18 +127,17 @@ def _distances(x, centres, scale, *, mesh):
 @functools.partial(jax.jit, static_argnames=('mesh',))
 def _least(distances, mask, *, mesh):
   def per_device(distances, mask):
-    size = min(_SWEPT, len(mask))
-
     # Tile by tile: XLA would mask a second array as large first.
-    def one_tile(t, least):
-      (tile, counts), _ = row_tile((distances, mask), t, size)
+    def one_tile(rows, fresh, least):
+      del fresh  # A row seen twice changes no minimum.
+      tile, counts = rows
       found = jnp.where(counts[:, None], tile, jnp.inf).min(axis=0)
       return jnp.minimum(least, found)
 
     nothing = jnp.full(distances.shape[1], jnp.inf, distances.dtype)
-    tiles = -(-len(mask) // size)
     return lax.pmin(
-      lax.fori_loop(0, tiles, one_tile, nothing), mesh_lib.DATA_AXIS
+      fold_tiles((distances, mask), one_tile, nothing, tile=_SWEPT),
+      mesh_lib.DATA_AXIS,
     )
 
   return jax.shard_map(
@@ -159,12 +154,12 @@ def _log_likelihoods(x, centres, log_variances, log_weights, *, mesh):
   def per_device(x, centres, log_variances, log_weights):
     slope, intercept = _components(log_variances, log_weights, x.shape[1])
     norms = jnp.sum(centres**2, axis=1)
-    return lax.map(
-      lambda row: jax.nn.logsumexp(
-        slope * _to_centres(row, centres, norms) + intercept
-      ),
+    return map_tiles(
       x,
-      batch_size=_EVALUATED,
+      lambda tile: jax.nn.logsumexp(
+        slope * _to_centres(tile, centres, norms) + intercept, axis=1
+      ),
+      tile=_EVALUATED,
     )
 
   return _over(mesh, per_device, 3)(x, centres, log_variances, log_weights)
@@ -239,11 +234,9 @@ def _sweep(distances, mask, slope, intercept):
   With r the responsibilities: sums of log likelihood ``[]``, of r ``[m]`` and
   of r times the distance ``[m]``.
   """
-  rows = distances, mask
-  size = min(_SWEPT, len(mask))
 
-  def one_tile(t, sums):
-    (tile, counts), fresh = row_tile(rows, t, size)
+  def one_tile(rows, fresh, sums):
+    tile, counts = rows
     exponents = slope * tile + intercept
     top = exponents.max(axis=1)
     parts = jnp.exp(exponents - top[:, None])
@@ -258,4 +251,4 @@ def _sweep(distances, mask, slope, intercept):
     )
 
   nothing = jnp.zeros((), jnp.float32), *(jnp.zeros_like(slope),) * 2
-  return lax.fori_loop(0, -(-len(mask) // size), one_tile, nothing)
+  return fold_tiles((distances, mask), one_tile, nothing, tile=_SWEPT)

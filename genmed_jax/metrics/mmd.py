@@ -331,9 +331,8 @@ class _Subsets(NamedTuple):
     origin = common_origin(x)
     each = [
       union_mmd(
-        take_rows(x, places[0][i]),
-        take_rows(y, places[1][j]),
-        polynomial_kernel,
+        take_rows(x, places[0][i], sizes='one'),
+        take_rows(y, places[1][j], sizes='one'),
         origin=origin,
       )
       for i, j in zip(*self.chosen, strict=True)

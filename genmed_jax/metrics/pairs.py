@@ -20,7 +20,7 @@ import tqdm
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import Rows
-from genmed_jax.metrics.folds import row_tile, write_tile
+from genmed_jax.metrics.tiles import read_tile, tile_size, write_tile
 
 TILE = 1024  # Products of smaller tiles are slower, larger ones not faster.
 _LONG = 400  # Tiles a device takes in a fold that shows its progress.
@@ -59,7 +59,7 @@ def fold_pairs(
     row_state: Pytree of ``[n, ...]``, what is folded for each row.
     column_state: The same for each row of ``y``, ``[m, ...]``.
     dtype: Of the products.
-    tile: Side of a tile; memory grows with its square.
+    tile: Side of a tile, at most; memory grows with its square.
 
   Returns:
     ``(row_state, column_state)`` after the last tile.
@@ -107,7 +107,7 @@ def fold_own_pairs(
     origin: ``[d]``, subtracted before the products.
     info: Pytree of ``[n, ...]``, what the update knows of each row.
     dtype: Of the products.
-    tile: Side of a tile; memory grows with its square.
+    tile: Side of a tile, at most; memory grows with its square.
 
   Returns:
     The state after the last tile.
@@ -325,15 +325,15 @@ def _fold_block(
   shown, and the state takes both of each pair's rows.
   """
   n, m = rows[0].mask.shape[0], columns[0].mask.shape[0]
-  a, b = min(tile, n), min(tile, m)
+  a, b = tile_size(n, tile), tile_size(m, tile)
   same = len(states) == 1
 
   def down(i, states):
-    (x, row_info), fresh_row = row_tile(rows, i, a)
+    (x, row_info), fresh_row = read_tile(rows, i, a)
     centred = _centred(x.values, origin, dtype)
 
     def right(j, states):
-      (y, column_info), fresh_column = row_tile(columns, j, b)
+      (y, column_info), fresh_column = read_tile(columns, j, b)
       products = jnp.matmul(
         centred,
         _centred(y.values, origin, dtype).T,
@@ -370,7 +370,7 @@ def _fold_tile(update, products, valid, own_info, other_info, state, t, axis):
   if update is None:
     return state
   size = products.shape[1 - axis]
-  tile, _ = row_tile(state, t, size)
+  tile, _ = read_tile(state, t, size)
   tile = update(products, valid, own_info, other_info, tile, axis)
   return write_tile(state, tile, t)
 

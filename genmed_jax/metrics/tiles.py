@@ -1,0 +1,86 @@
+"""Tiles of the rows that one device holds.
+
+A tile is what a loop takes at once; nothing as large as the rows is made
+beside them. Tiles are of one size, so that the last one wastes little: 10,000
+rows are ten tiles of 1000 where at most 1024 are asked for, a tenth less work
+for all pairs than as many of 1024.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+
+def tile_size(n: int, longest: int) -> int:
+  """Rows in each of the fewest equal tiles that are no longer."""
+  return -(-n // -(-n // longest))
+
+
+def read_tile(rows: Any, t, size: int) -> tuple[Any, jax.Array]:
+  """Tile ``t`` of every leaf, and which of its rows no tile held before.
+
+  The last tile is slid back to stay inside, so it may repeat rows.
+  """
+  leaves = jax.tree.leaves(rows)
+  n = leaves[0].shape[0] if leaves else size
+  start = jnp.minimum(t * size, n - size)
+  tile = jax.tree.map(lambda v: lax.dynamic_slice_in_dim(v, start, size), rows)
+  return tile, jnp.arange(size) + start >= t * size
+
+
+def write_tile(rows: Any, tile: Any, t) -> Any:
+  """Writes ``tile`` into every leaf, where :func:`read_tile` reads it."""
+  return jax.tree.map(
+    lambda v, new: lax.dynamic_update_slice_in_dim(
+      v, new, jnp.minimum(t * len(new), len(v) - len(new)), 0
+    ),
+    rows,
+    tile,
+  )
+
+
+def fold_tiles(rows: Any, update: Callable, state: Any, *, tile: int) -> Any:
+  """The state after ``update(tile, fresh, state)`` of every tile.
+
+  Args:
+    rows: Pytree of ``[n, ...]``.
+    update: Pure; ``fresh [a]`` is false for rows that it has seen.
+    state: Pytree to start from.
+    tile: Rows in a tile, at most.
+  """
+  n = len(jax.tree.leaves(rows)[0])
+  size = tile_size(n, tile)
+  return lax.fori_loop(
+    0,
+    -(-n // size),
+    lambda t, state: update(*read_tile(rows, t, size), state),
+    state,
+  )
+
+
+def map_tiles(rows: Any, function: Callable, *, tile: int) -> Any:
+  """Values of all rows, ``function`` of one tile after the other.
+
+  In place: ``lax.map`` would copy the rows first and join its batches last.
+
+  Args:
+    rows: Pytree of ``[n, ...]``.
+    function: Pure, of a tile ``[a, ...]`` to a pytree of ``[a, ...]``.
+    tile: Rows in a tile, at most.
+  """
+  n = len(jax.tree.leaves(rows)[0])
+  size = tile_size(n, tile)
+
+  def one_tile(t):
+    return function(read_tile(rows, t, size)[0])
+
+  nothing = jax.tree.map(
+    lambda v: jnp.zeros((n, *v.shape[1:]), v.dtype),
+    jax.eval_shape(one_tile, 0),
+  )
+  return lax.fori_loop(
+    0, -(-n // size), lambda t, done: write_tile(done, one_tile(t), t), nothing
+  )
