@@ -14,7 +14,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from genmed_jax import mesh as mesh_lib
-from genmed_jax.mesh import Rows
+from genmed_jax.mesh import Rows, to_host
 from genmed_jax.metrics.tiles import fold_tiles, map_tiles
 
 TILE = 256  # Rows of 2048 float64 features: they stay in a core's cache.
@@ -91,15 +91,17 @@ def check_features(x: Rows, y: Rows | None = None, *, at_least: int = 2):
       f'{x.values.shape[1]} (real) and {y.values.shape[1]} (generated)'
     )
   for name, rows in sets.items():
-    if (count := int(rows.mask.sum())) < at_least:
+    count, finite = map(to_host, _count_and_finite(rows))
+    if count < at_least:
       raise TooFewImages(f'needs at least {at_least} {name}images, got {count}')
-    if not _is_finite(rows):
+    if not finite:
       raise ValueError(f'{name}features are not finite')
 
 
 @jax.jit
-def _is_finite(x: Rows) -> jax.Array:
-  return jnp.all(jnp.isfinite(x.values) | ~x.mask[:, None])
+def _count_and_finite(x: Rows) -> tuple[jax.Array, jax.Array]:
+  finite = jnp.all(jnp.isfinite(x.values) | ~x.mask[:, None])
+  return x.mask.sum(), finite
 
 
 @mesh_lib.product_jit(static_argnames=('update', 'tile'))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.mesh import as_rows, host_rows, Rows, take_rows, to_host
+from genmed_jax.mesh import as_rows, host_rows, Rows, to_host
 from genmed_jax.metrics.folds import (
   check_features,
   fold_rows,
@@ -80,15 +80,18 @@ def approximate_sliced_wasserstein(
 def _first_moments(x: Rows) -> tuple[np.ndarray, float]:
   """Mean ``[d]`` and root mean square distance from it, per coordinate."""
   width = x.values.shape[1]
-  first = take_rows(x, np.flatnonzero(to_host(x.mask))[:1])
-  centre = to_host(first.values)[0].astype(np.float64)
-  zeros = jnp.zeros(()), jnp.zeros(width), jnp.zeros(())
-  count, total, squares = map(
-    to_host, fold_rows(x, _add, zeros, context=centre)
-  )
+  centre = _first_row(x)
+  zeros = np.zeros(()), np.zeros(width), np.zeros(())
+  sums = fold_rows(x, _add, zeros, context=centre)
+  centre, count, total, squares = map(to_host, (centre, *sums))
   drift = total / count
   square = max(squares / count - drift @ drift, 0.0)
   return centre + drift, np.sqrt(square / width)
+
+
+@jax.jit
+def _first_row(x: Rows) -> jax.Array:
+  return x.values[jnp.argmax(x.mask)].astype(jnp.float64)
 
 
 def _add(values, valid, info, centre, state):
