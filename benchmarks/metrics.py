@@ -17,7 +17,7 @@ from benchmarks import measure, peers
 from genmed_jax import memory, metrics
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.features import Features
-from genmed_jax.metrics import mmd
+from genmed_jax.metrics.discrepancies import all_discrepancies
 
 _COUNTS = flags.DEFINE_list(
   'counts', ['1000', '5000', '10000'], 'Images in each set.'
@@ -169,7 +169,7 @@ def _ct(sets, rows):
 
 
 def _kernels(*args, **options):
-  return [found.value for found in mmd.discrepancies(*args, **options)[:3]]
+  return [found.value for found in all_discrepancies(*args, **options)[:3]]
 
 
 def _vendi(*args, **options):

@@ -106,6 +106,12 @@ def has_fast_float64(mesh: Mesh) -> bool:
   return mesh.devices.flat[0].platform != 'tpu'
 
 
+def ring(mesh: Mesh, step: int) -> list[tuple[int, int]]:
+  """Everyone's block moves on by so many devices: a ``ppermute``'s pairs."""
+  devices = mesh.devices.size
+  return [(i, (i + step) % devices) for i in range(devices)]
+
+
 def replicate(mesh: Mesh, tree):
   """Copies a pytree of host arrays to every device."""
   return jax.device_put(tree, NamedSharding(mesh, REPLICATED))

@@ -8,6 +8,7 @@ import numpy as np
 from genmed_jax.errors import UsageError
 from genmed_jax.metrics.comparison import Comparison
 from genmed_jax.metrics.copying import copying_test
+from genmed_jax.metrics.discrepancies import kid
 from genmed_jax.metrics.feature_set import FeatureSet
 from genmed_jax.metrics.folds import TooFewImages
 from genmed_jax.metrics.frechet import frechet_distance
@@ -26,12 +27,7 @@ from genmed_jax.metrics.manifold import (
 )
 from genmed_jax.metrics.marginals import marginal_wasserstein
 from genmed_jax.metrics.memorisation import authenticity, memorisation_index
-from genmed_jax.metrics.mmd import (
-  cmmd,
-  gaussian_mmd,
-  kid,
-  polynomial_mmd,
-)
+from genmed_jax.metrics.mmd import cmmd, gaussian_mmd, polynomial_mmd
 from genmed_jax.metrics.nearest import nearest_neighbours, own_neighbours
 from genmed_jax.metrics.neighbours import neighbourhoods
 from genmed_jax.metrics.registry import METRICS

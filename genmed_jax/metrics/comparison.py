@@ -6,10 +6,10 @@ import numpy as np
 
 from genmed_jax.errors import UsageError
 from genmed_jax.metrics import (
+  discrepancies,
   likelihood,
   manifold,
   memorisation,
-  mmd,
   neighbours,
   sliced,
   vendi,
@@ -146,9 +146,9 @@ class Comparison:
     )
 
   @functools.cached_property
-  def discrepancies(self) -> mmd.Discrepancies:
+  def discrepancies(self) -> discrepancies.Discrepancies:
     """Every kernel discrepancy."""
-    return mmd.discrepancies(**self.sets, seed=self.seed)
+    return discrepancies.all_discrepancies(**self.sets, seed=self.seed)
 
   @functools.cached_property
   def sliced(self) -> sliced.SlicedDistances:

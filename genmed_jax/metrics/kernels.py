@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.mesh import put_rows, Rows, spread_rows, to_host
-from genmed_jax.metrics.folds import map_rows
-from genmed_jax.metrics.nearest import (
+from genmed_jax.metrics.distances import (
   common_origin,
   pair_info,
   squared_distances,
 )
+from genmed_jax.metrics.folds import map_rows
 from genmed_jax.metrics.pairs import fold_own_pairs, fold_pairs, others, own
 
 OFFSET = 1.0  # Of the polynomial kernel.

@@ -16,7 +16,7 @@ import optax
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import host_rows, Rows, to_host
-from genmed_jax.metrics.pairs import rounding
+from genmed_jax.metrics.distances import rounding
 from genmed_jax.metrics.tiles import fold_tiles, map_tiles
 
 _SWEPT = 64  # Rows of distances taken at once: what a core's cache holds.

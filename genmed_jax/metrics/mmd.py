@@ -1,4 +1,4 @@
-"""Maximum mean discrepancies: KID, polynomial and Gaussian kernels."""
+"""Maximum mean discrepancies of whole sets, and the kernels' bandwidth."""
 
 from typing import NamedTuple
 
@@ -14,15 +14,11 @@ from genmed_jax.metrics.kernels import (
   everyone,
   gaussian_kernel,
   polynomial_kernel,
-  union_mmd,
   Weighted,
   weighted_mmd,
 )
-from genmed_jax.metrics.nearest import common_origin
 from genmed_jax.metrics.vendi import unit_rows
 
-SUBSETS = 100
-SUBSET_SIZE = 1000
 BANDWIDTH_SAMPLE = 1000
 CMMD_BANDWIDTH = 10.0
 CMMD_SCALE = 1000.0
@@ -34,19 +30,6 @@ class MMD(NamedTuple):
   value: float
   std_error: float
   subset_std: float | None = None
-
-
-class Discrepancies(NamedTuple):
-  """Every discrepancy, out of one pass over the pairs.
-
-  ``gaussian`` is None where most real images are copies of one another, which
-  leaves no ``bandwidth``.
-  """
-
-  kid: MMD
-  polynomial: MMD
-  gaussian: MMD | None
-  bandwidth: float
 
 
 def polynomial_mmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
@@ -81,11 +64,12 @@ def polynomial_mmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
     Gretton et al., 2012, eq. 3; Bińkowski et al., 2018, section 4.
   """
   with jax.enable_x64(True):
-    x, y = _checked(x, y, mask_x, mask_y)
+    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
+    check_features(x, y)
     (columns,) = weighted_mmd(
       x, y, [Weighted(polynomial_kernel, *everyone(x, y))]
     )
-    return _whole(columns, *_counts(x, y))
+    return of_whole_sets(columns, *set_sizes(x, y))
 
 
 def gaussian_mmd(
@@ -121,7 +105,8 @@ def gaussian_mmd(
     Gretton et al., 2012, eq. 3 and section 8 (the median).
   """
   with jax.enable_x64(True):
-    x, y = _checked(x, y, mask_x, mask_y)
+    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
+    check_features(x, y)
     if bandwidth is None:
       bandwidth = median_distance(x, seed=seed)
     if not 0 < bandwidth < np.inf:
@@ -129,7 +114,7 @@ def gaussian_mmd(
     (columns,) = weighted_mmd(
       x, y, [Weighted(gaussian_kernel, *everyone(x, y))], bandwidth=bandwidth
     )
-    return _whole(columns, *_counts(x, y))
+    return of_whole_sets(columns, *set_sizes(x, y))
 
 
 def cmmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
@@ -154,9 +139,10 @@ def cmmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
     Jayasumana et al., 2024, section 4.
   """
   with jax.enable_x64(True):
+    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
+    check_features(x, y)
     x, y = (
-      rows._replace(values=unit_rows(rows.values, jnp))
-      for rows in _checked(x, y, mask_x, mask_y)
+      rows._replace(values=unit_rows(rows.values, jnp)) for rows in (x, y)
     )
     (columns,) = weighted_mmd(
       x,
@@ -165,110 +151,8 @@ def cmmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
       bandwidth=CMMD_BANDWIDTH,
       diagonal=0.0,
     )
-    found = _whole(columns, *_counts(x, y))
+    found = of_whole_sets(columns, *set_sizes(x, y))
     return MMD(CMMD_SCALE * found.value, CMMD_SCALE * found.std_error)
-
-
-def kid(
-  x,
-  y,
-  *,
-  subsets: int = SUBSETS,
-  subset_size: int = SUBSET_SIZE,
-  seed: int = 2020,
-  mask_x=None,
-  mask_y=None,
-) -> MMD:
-  r"""Kernel Inception Distance: mean polynomial MMD² over random subsets.
-
-  Each subset pair has ``min(subset_size, n, m)`` images of each set, drawn
-  without replacement from numpy's ``RandomState(seed)``, real set first: the
-  draws torch-fidelity makes with the real set as its first input. While the
-  sets are small beside the subsets, all subsets are read out of one pass over
-  the kernel, as 0/1 weights that multiply it; beyond that each is gathered.
-
-  Args:
-    x: Real features, ``[n, d]``.
-    y: Generated features, ``[m, d]``.
-    subsets: How many pairs of subsets.
-    subset_size: Images in each, at most.
-    seed: Of the draws.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
-
-  Returns:
-    :class:`MMD`; lower is better, unbiased. ``std_error`` is that of the
-    mean as an estimate over images (the U-statistic's jackknife, up to half
-    too wide between equal distributions and more with subsets of a few dozen)
-    plus what drawing finitely many subsets adds. ``subset_std``, which others
-    report as the error, is the spread of one subset's value, and is zero when
-    a subset is the whole set.
-
-  Raises:
-    ValueError: if the widths differ or a set has fewer than two images.
-
-  References:
-    Bińkowski et al., 2018, section 4.
-  """
-  with jax.enable_x64(True):
-    x, y = _checked(x, y, mask_x, mask_y)
-    drawn = _Subsets.draw(x, y, subsets, subset_size, seed)
-    if drawn.are_dense:
-      (columns,) = weighted_mmd(
-        x, y, [Weighted(polynomial_kernel, *drawn.weights())]
-      )
-    else:
-      columns = drawn.gathered(x, y)
-    return _over_subsets(columns, *_counts(x, y))
-
-
-def discrepancies(
-  x, y, *, seed: int = 2020, mask_x=None, mask_y=None
-) -> Discrepancies:
-  """:func:`kid`, :func:`polynomial_mmd` and :func:`gaussian_mmd` at once.
-
-  One pass over the pairs serves all three, for a third of the time of three.
-
-  Args:
-    x: Real features, ``[n, d]``.
-    y: Generated features, ``[m, d]``.
-    seed: Of every draw.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
-
-  Returns:
-    :class:`Discrepancies`, and the bandwidth that was used.
-
-  Raises:
-    ValueError: if the widths differ or a set has fewer than two images.
-  """
-  with jax.enable_x64(True):
-    x, y = _checked(x, y, mask_x, mask_y)
-    counts = _counts(x, y)
-    bandwidth = median_distance(x, seed=seed)
-    drawn = _Subsets.draw(x, y, SUBSETS, SUBSET_SIZE, seed)
-    picked = whole = everyone(x, y)
-    if drawn.are_dense:
-      picked = map(np.hstack, zip(whole, drawn.weights(), strict=True))
-    polynomial, gaussian = weighted_mmd(
-      x,
-      y,
-      [
-        Weighted(polynomial_kernel, *picked),
-        Weighted(gaussian_kernel, *whole),
-      ],
-      bandwidth=bandwidth or 1.0,
-    )
-    if drawn.are_dense:
-      subsets = Columns(*(column[1:] for column in polynomial))
-    else:
-      subsets = drawn.gathered(x, y)
-    return Discrepancies(
-      _over_subsets(subsets, *counts),
-      _whole(polynomial, *counts),
-      _whole(gaussian, *counts) if bandwidth else None,
-      bandwidth,
-    )
 
 
 def median_distance(x: Rows, *, seed: int) -> float:
@@ -292,76 +176,12 @@ def median_distance(x: Rows, *, seed: int) -> float:
   return float(np.sqrt(median)) if median > 1e-12 * norms.mean() else 0.0
 
 
-class _Subsets(NamedTuple):
-  """Which of the images that count are drawn, ``[subsets, size]``."""
-
-  counts: tuple[int, int]
-  chosen: tuple[np.ndarray, np.ndarray]
-
-  @classmethod
-  def draw(cls, x: Rows, y: Rows, subsets: int, size: int, seed: int):
-    counts = _counts(x, y)
-    size = min(size, *counts)
-    random = np.random.RandomState(seed)
-    draws = [
-      [random.choice(count, size, replace=False) for count in counts]
-      for _ in range(subsets)
-    ]
-    return cls(counts, tuple(np.stack(d) for d in zip(*draws, strict=True)))
-
-  @property
-  def are_dense(self) -> bool:
-    """Whether one pass over all pairs is less work than one a subset."""
-    n, m = self.counts
-    subsets, size = self.chosen[0].shape
-    return n * n / 2 + m * m / 2 + n * m <= 2 * subsets * size * size
-
-  def weights(self) -> list[np.ndarray]:
-    """All subsets as 0/1 weights, ``[n, subsets]`` and ``[m, subsets]``."""
-    weights = []
-    for count, chosen in zip(self.counts, self.chosen, strict=True):
-      columns = np.zeros((count, len(chosen)), np.float32)
-      columns[chosen, np.arange(len(chosen))[:, None]] = 1.0
-      weights.append(columns)
-    return weights
-
-  def gathered(self, x: Rows, y: Rows) -> Columns:
-    """MMD² of every subset, each by itself."""
-    places = [np.flatnonzero(to_host(rows.mask)) for rows in (x, y)]
-    origin = common_origin(x)
-    each = [
-      union_mmd(
-        take_rows(x, places[0][i], sizes='one'),
-        take_rows(y, places[1][j], sizes='one'),
-        origin=origin,
-      )
-      for i, j in zip(*self.chosen, strict=True)
-    ]
-    return Columns(*(np.concatenate(c) for c in zip(*each, strict=True)))
-
-
-def _checked(x, y, mask_x, mask_y) -> tuple[Rows, Rows]:
-  x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-  check_features(x, y)
-  return x, y
-
-
-def _counts(x: Rows, y: Rows) -> tuple[int, int]:
+def set_sizes(x: Rows, y: Rows) -> tuple[int, int]:
+  """How many images of each count."""
   return int(x.mask.sum()), int(y.mask.sum())
 
 
-def _whole(columns: Columns, n: int, m: int) -> MMD:
+def of_whole_sets(columns: Columns, n: int, m: int) -> MMD:
+  """The first column, which weighs all images of sets of ``n`` and ``m``."""
   variance = columns.variance_x / n + columns.variance_y / m
   return MMD(float(columns.value[0]), float(np.sqrt(variance[0])))
-
-
-def _over_subsets(columns: Columns, n: int, m: int) -> MMD:
-  spread = np.std(columns.value)
-  variance = (
-    columns.variance_x.mean() / n
-    + columns.variance_y.mean() / m
-    + spread**2 / len(columns.value)
-  )
-  return MMD(
-    float(columns.value.mean()), float(np.sqrt(variance)), float(spread)
-  )

@@ -15,15 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.mesh import as_rows, put_rows, Rows, take_rows, to_host
+from genmed_jax.metrics.distances import (
+  common_origin,
+  pair_distances,
+  pair_info,
+  rounding,
+  squared_distances,
+)
 from genmed_jax.metrics.folds import check_features
-from genmed_jax.metrics.moments import row_mean
 from genmed_jax.metrics.pairs import (
   fold_own_pairs,
   fold_pairs,
   others,
   own,
-  pair_distances,
-  rounding,
 )
 
 _NOBODY = np.iinfo(np.int32).max  # The row of a neighbour not yet found.
@@ -117,41 +121,6 @@ def nearest_neighbours(x, y, *, mask_x=None, mask_y=None) -> Nearest:
     info = pair_info(y, origin), pair_info(x, origin)
     view = View(y, x, take_nearest, nearest_start(1), *info, origin)
     return _settled(view, _look(view, np.float32))
-
-
-def common_origin(x: Rows) -> jax.Array:
-  """The mean of ``x``, rounded as its rows are, so that they centre well."""
-  mean = row_mean(x)[1]
-  features = jnp.promote_types(x.values.dtype, jnp.float32)
-  return mean.astype(features).astype(jnp.float64)
-
-
-@jax.jit
-def pair_info(x: Rows, origin) -> dict[str, jax.Array]:
-  """What folds over distances know of a row: its place and squared norm."""
-  norm = jnp.sum((x.values.astype(jnp.float64) - origin) ** 2, axis=1)
-  return {
-    'index': jnp.arange(x.mask.shape[0], dtype=jnp.int32),
-    'norm': norm,
-    'rounding': rounding(x.values.shape[1]) * norm,
-  }
-
-
-def squared_distances(products, valid, own_info, other_info, axis):
-  """Squared distances ``[a, b]``, inf where not valid, and their rounding.
-
-  What rounding cannot tell from zero is zero.
-  """
-  dtype = products.dtype
-  norms, slack = (
-    own(own_info[name].astype(dtype), axis)
-    + others(other_info[name].astype(dtype), axis)
-    for name in ('norm', 'rounding')
-  )
-  slack *= jnp.finfo(dtype).eps
-  squared = norms - 2 * products
-  squared = jnp.where(squared <= slack, 0.0, squared)
-  return jnp.where(valid, squared, jnp.inf), slack
 
 
 def nearest_start(k: int) -> Callable:

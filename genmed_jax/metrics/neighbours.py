@@ -13,9 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.mesh import as_rows, put_rows, Rows, spread_rows, to_host
+from genmed_jax.metrics.distances import (
+  common_origin,
+  pair_info,
+  squared_distances,
+)
 from genmed_jax.metrics.folds import check_features
 from genmed_jax.metrics.nearest import (
-  common_origin,
   is_close,
   keep_nearest,
   look_again,
@@ -23,9 +27,7 @@ from genmed_jax.metrics.nearest import (
   Nearest,
   nearest_start,
   own_neighbours,
-  pair_info,
   settle,
-  squared_distances,
   View,
 )
 from genmed_jax.metrics.pairs import fold_pairs, others, own

@@ -4,7 +4,7 @@ Every pairwise statistic (neighbours, balls, kernels) is a sum, minimum or
 count over tiles of inner products; no matrix of all pairs is ever held. The
 products are taken about a common origin, so that an offset costs no digits,
 and in float32 by default, for they are where the time goes: a caller who
-cannot live with their rounding (:func:`rounding`) settles what is too
+cannot live with their rounding (``distances.rounding``) settles what is too
 close to call in float64. Rows stay on their device; blocks of the other set,
 with what is known of and folded for them, travel around the ring of devices.
 """
@@ -128,34 +128,6 @@ def fold_own_pairs(
     return jax.block_until_ready(folded) if shown else folded
 
 
-def pair_distances(x: Rows, y: Rows, partners: jax.Array) -> jax.Array:
-  """Squared distances from rows of ``x`` to chosen rows of ``y``.
-
-  Sums of squared differences in float64: equal rows are at distance zero and
-  near-duplicates keep their digits.
-
-  Args:
-    x: Features ``[n, d]``.
-    y: Features ``[m, d]``, over the same mesh.
-    partners: ``[n, c]``, positions of rows of ``y``, laid out as ``x``.
-
-  Returns:
-    ``[n, c]`` float64, laid out as ``x``.
-  """
-  mesh = mesh_lib.mesh_of(x.values)
-  return _pair_distances(x.values, y.values, partners, mesh=mesh)
-
-
-def rounding(width: int) -> float:
-  """How far a squared distance out of products may be off.
-
-  In ulps of both squared norms. Distances out of up to 4096 products were off
-  by no more than 5 (float32) and 8 (float64) on CPU, where a product has many
-  partial sums; one running sum errs like the root of the width.
-  """
-  return max(32.0, width**0.5)
-
-
 def own(values: jax.Array, axis: int) -> jax.Array:
   """Lays what is known of the rows that fold beside their products."""
   return jnp.expand_dims(values, axis)
@@ -180,7 +152,7 @@ def _fold_pairs(
   tile,
   shown,
 ):
-  ring = _ring(mesh, 1)
+  ring = mesh_lib.ring(mesh, 1)
 
   def per_device(rows, columns, row_state, column_state, origin):
     def hop(_, carry):
@@ -224,7 +196,7 @@ def _fold_own_pairs(
     def hop(h, carry):
       columns, *states = carry
       columns, states[1] = lax.ppermute(
-        (columns, states[1]), mesh_lib.DATA_AXIS, _ring(mesh, 1)
+        (columns, states[1]), mesh_lib.DATA_AXIS, mesh_lib.ring(mesh, 1)
       )
       # Two devices meet twice where the ring is even: one of them counts.
       meets = (2 * h < devices) | (me < (me - h) % devices)
@@ -236,7 +208,7 @@ def _fold_own_pairs(
       return state
     carry = rows, state, nothing
     _, state, away = lax.fori_loop(1, half + 1, hop, carry)
-    home = lax.ppermute(away, mesh_lib.DATA_AXIS, _ring(mesh, -half))
+    home = lax.ppermute(away, mesh_lib.DATA_AXIS, mesh_lib.ring(mesh, -half))
     return merge(state, home)
 
   return jax.shard_map(
@@ -246,40 +218,6 @@ def _fold_own_pairs(
     out_specs=mesh_lib.ROWS,
     check_vma=False,
   )(rows, state, origin)
-
-
-@mesh_lib.product_jit(static_argnames=())
-def _pair_distances(x, y, partners, *, mesh):
-  devices = mesh.devices.size
-
-  def per_device(x, y, partners):
-    block = y.shape[0]
-    me = lax.axis_index(mesh_lib.DATA_AXIS)
-
-    def hop(h, carry):
-      y, total = carry
-      start = (me - h) % devices * block
-
-      def one_row(row):
-        values, partners = row
-        here = (partners >= start) & (partners < start + block)
-        found = y[jnp.clip(partners - start, 0, block - 1)]
-        difference = found.astype(jnp.float64) - values.astype(jnp.float64)
-        return jnp.where(here, jnp.sum(difference**2, axis=1), 0.0)
-
-      total += lax.map(one_row, (x, partners), batch_size=128)
-      return lax.ppermute(y, mesh_lib.DATA_AXIS, _ring(mesh, 1)), total
-
-    total = jnp.zeros(partners.shape, jnp.float64)
-    return lax.fori_loop(0, devices, hop, (y, total))[1]
-
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=mesh_lib.ROWS,
-    out_specs=mesh_lib.ROWS,
-    check_vma=False,
-  )(x, y, partners)
 
 
 @contextlib.contextmanager
@@ -308,12 +246,6 @@ def _progress(mesh, x: Rows, y: Rows, hops: int, tile: int) -> Iterator[bool]:
 def _tick() -> None:
   """Called by a device when it comes to another row of tiles."""
   _bars[-1].update()
-
-
-def _ring(mesh, step):
-  """Everyone's block moves on by so many devices."""
-  devices = mesh.devices.size
-  return [(i, (i + step) % devices) for i in range(devices)]
 
 
 def _fold_block(

@@ -8,6 +8,7 @@ import numpy as np
 from genmed_jax.mesh import host_rows
 from genmed_jax.metrics.comparison import Comparison, LIKELIHOOD_IMAGES
 from genmed_jax.metrics.copying import copying_test
+from genmed_jax.metrics.discrepancies import SUBSET_SIZE
 from genmed_jax.metrics.feature_set import FeatureSet
 from genmed_jax.metrics.folds import TooFewImages
 from genmed_jax.metrics.frechet import frechet_distance
@@ -18,7 +19,6 @@ from genmed_jax.metrics.manifold import (
   clipped_coverage,
   clipped_density,
 )
-from genmed_jax.metrics.mmd import SUBSET_SIZE
 from genmed_jax.metrics.resampling import (
   bootstrap_mean,
   Interval,

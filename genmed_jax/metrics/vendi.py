@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 
 from genmed_jax.mesh import as_rows, host_rows, Rows
-from genmed_jax.metrics.folds import map_rows, TooFewImages
+from genmed_jax.metrics.folds import check_features, map_rows
 from genmed_jax.metrics.moments import outer_products
 
 ORDERS = (0.5, 1.0, 2.0, np.inf)
@@ -60,7 +60,8 @@ def vendi_score(
   if min(orders) <= 0:
     raise ValueError(f'orders must be positive, not {orders}')
   with jax.enable_x64(True):
-    y = _checked(y, mask)
+    y = as_rows(y, mask)
+    check_features(y)
     count = int(y.mask.sum())
     if count < y.values.shape[1]:
       unit = unit_rows(host_rows(*y).astype(np.float64), np)
@@ -103,17 +104,9 @@ def rke(y, *, mask=None) -> float:
     Jalali et al., 2023, section 4.
   """
   with jax.enable_x64(True):
-    y = _checked(y, mask)
+    y = as_rows(y, mask)
+    check_features(y)
     return int(y.mask.sum()) ** 2 / float(np.sum(_gram(y) ** 2))
-
-
-def _checked(y, mask) -> Rows:
-  y = as_rows(y, mask)
-  if y.values.ndim != 2:
-    raise ValueError(f'features must be [m, d], not {y.values.shape}')
-  if (count := int(y.mask.sum())) < 2:
-    raise TooFewImages(f'needs at least 2 images, got {count}')
-  return y
 
 
 def unit_rows(rows, xp):

@@ -50,6 +50,12 @@ def test_says_copying_honest_and_underfitting(sets, random):
   assert copying_test(train, test, 1.6 * y).value > 5
 
 
+def test_of_one_feature(sets):
+  train, test, y = (f[:, :1] for f in sets)
+  assert copying_test(train, test, train[:200] + 1e-4).value < -5
+  assert abs(copying_test(train, test, y).value) < 3
+
+
 def test_sharded_equals_plain(sets, mesh):
   rows = [mesh_lib.shard_rows(mesh, f) for f in sets]
   sharded = copying_test(

@@ -40,6 +40,15 @@ def test_equals_torch_fidelity(random):
   )
 
 
+def test_of_one_feature(random):
+  x, y = (
+    random.standard_normal((60, 1)),
+    2 + 3 * random.standard_normal((50, 1)),
+  )
+  expected = (x.mean() - y.mean()) ** 2 + (x.std(ddof=1) - y.std(ddof=1)) ** 2
+  np.testing.assert_allclose(frechet_distance(x, y).value, expected, rtol=1e-10)
+
+
 def test_analytic_diagonal_gaussians():
   # Points at ±sqrt(n - 1)... have exactly these variances and no covariance.
   design = scipy.linalg.hadamard(64)[:, 1:33] * np.sqrt(63 / 64)

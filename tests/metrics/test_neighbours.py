@@ -25,6 +25,7 @@ SETS = {
   'plain': features,
   'duplicates': with_duplicates,
   'wide': lambda random: features(random, 30, 20, 200),
+  'one feature': lambda random: features(random, d=1),
   'offset': lambda random: tuple(
     np.round(f, 3) + np.float32(2.0**13) for f in features(random)
   ),

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import scipy.spatial
+
+from genmed_jax import mesh as mesh_lib
+from genmed_jax.metrics import (
+  discrepancies as discrepancies_lib,
+)
+from genmed_jax.metrics import (
+  gaussian_mmd,
+  kid,
+  polynomial_mmd,
+)
+from genmed_jax.metrics.discrepancies import all_discrepancies
+from tests import references
+
+
+def features(random, n, m, d=24):
+  x = random.standard_normal((n, d))
+  return np.float32(x), np.float32(random.standard_normal((m, d)) * 1.1 + 0.2)
+
+
+@pytest.mark.parametrize(
+  ('n', 'm', 'subsets', 'size'),
+  [(60, 50, 7, 20), (60, 50, 7, 50), (400, 300, 3, 20)],
+  ids=['one pass', 'whole set', 'gathered'],
+)
+def test_subsets_equal_reference(random, mesh, n, m, subsets, size):
+  x, y = features(random, n, m)
+  rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
+  result = kid(
+    rows_x.values,
+    rows_y.values,
+    mask_x=rows_x.mask,
+    mask_y=rows_y.mask,
+    subsets=subsets,
+    subset_size=size,
+    seed=5,
+  )
+  mean, std = references.kid(x, y, subsets, size, seed=5)
+  np.testing.assert_allclose(result.value, mean, rtol=1e-5)
+  np.testing.assert_allclose(result.subset_std, std, rtol=1e-4, atol=1e-9)
+
+
+def test_equals_torch_fidelity(random):
+  torch = pytest.importorskip('torch')
+  peer = pytest.importorskip('torch_fidelity.metric_kid')
+  x, y = features(random, 120, 90)
+  theirs = peer.kid_features_to_metric(
+    torch.from_numpy(x),
+    torch.from_numpy(y),
+    kid_subsets=10,
+    kid_subset_size=80,
+    rng_seed=2020,
+    verbose=False,
+  )
+  ours = kid(x, y, subsets=10, subset_size=80)
+  np.testing.assert_allclose(
+    [ours.value, ours.subset_std],
+    [theirs[peer.KEY_METRIC_KID_MEAN], theirs[peer.KEY_METRIC_KID_STD]],
+    rtol=1e-5,
+  )
+
+
+@pytest.mark.parametrize(('n', 'm'), [(60, 50), (1500, 1200)])
+def test_all_at_once_equal_each_alone(random, monkeypatch, n, m):
+  monkeypatch.setattr(discrepancies_lib, 'SUBSETS', 3)
+  x, y = features(random, n, m)
+  found = all_discrepancies(x, y, seed=5)
+  alone = (
+    kid(x, y, subsets=3, seed=5),
+    polynomial_mmd(x, y),
+    gaussian_mmd(x, y, bandwidth=found.bandwidth),
+  )
+  for together, expected in zip(found[:3], alone, strict=True):
+    np.testing.assert_allclose(together[:2], expected[:2], rtol=1e-5)
+
+
+def test_bandwidth_is_the_median_distance_of_real_images(random):
+  x, y = features(random, 50, 40)
+  expected = np.median(scipy.spatial.distance.pdist(x))
+  np.testing.assert_allclose(
+    all_discrepancies(x, y).bandwidth, expected, rtol=1e-6
+  )
+
+
+def test_too_few_images():
+  with pytest.raises(ValueError, match='at least 2 real images, got 1'):
+    kid(np.zeros((1, 4)), np.zeros((5, 4)))
