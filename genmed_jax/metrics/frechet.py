@@ -10,7 +10,7 @@ import scipy.linalg
 
 from genmed_jax.mesh import as_rows, host_rows, Rows, to_host
 from genmed_jax.metrics.folds import check_features, map_rows
-from genmed_jax.metrics.moments import moments, row_mean
+from genmed_jax.metrics.moments import Moments, moments, row_mean
 
 
 class FrechetDistance(NamedTuple):
@@ -61,9 +61,10 @@ def frechet_distance(
   factors. With fewer images than features the centred rows are the factor and
   the singular values are taken directly: no root is taken of the zero
   eigenvalues that a ``d x d`` product would have, whose rounding makes
-  ``sqrtm`` low by 1e-6 relative. Otherwise the factor is a rank-revealing
-  Cholesky and the singular values are roots of symmetric eigenvalues, real
-  and non-negative by construction. Everything is float64.
+  ``sqrtm`` low by 1e-6 relative. Otherwise the factor is Cholesky's, pivoted
+  where the rank is below the width, and the singular values are roots of
+  symmetric eigenvalues, real and non-negative by construction. Everything is
+  float64.
 
   The standard error is the infinitesimal jackknife, which moves the weight of
   one image at a time and reads the change off the derivative,
@@ -147,15 +148,28 @@ def _fit(x: Rows) -> Gaussian:
     centred = host_rows(*x).astype(np.float64) - mean
     return Gaussian(count, mean, centred.T / np.sqrt(count - 1), True)
   fit = moments(x)
+  return Gaussian(count, fit.mean, _factor(fit), False)
+
+
+def _factor(fit: Moments) -> np.ndarray:
+  """Cholesky factor of the covariance, ``[d, rank]``."""
   # Its transpose is laid out as LAPACK has it, so no copy is made.
+  covariance = fit.covariance.T
+  width = len(covariance)
+  smallest = width * np.finfo(np.float64).eps * covariance.diagonal().max()
+  factor, failed = scipy.linalg.lapack.dpotrf(
+    covariance, lower=1, overwrite_a=1
+  )
+  if not failed and factor.diagonal().min() ** 2 > smallest:
+    return factor
   factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(
     fit.covariance.T, lower=1, overwrite_a=1
   )
   rank = max(rank, 1)  # Constant features keep a column, of zeros.
-  unpivoted = np.zeros((rank, len(factor)))
+  unpivoted = np.zeros((rank, width))
   for column in range(rank):
     unpivoted[column, pivots[column:] - 1] = factor[column:, column]
-  return Gaussian(count, fit.mean, unpivoted.T, False)
+  return unpivoted.T
 
 
 def _nuclear_norm(cross: np.ndarray, rank_deficient: bool) -> float:

@@ -108,6 +108,12 @@ def test_constant_features(n):
   np.testing.assert_allclose(result, (8.0, 0.0), atol=1e-12)
 
 
+def test_features_twice_are_twice_the_distance(random):
+  x, y = features(random, 90, 70, 16)
+  twice = frechet_distance(np.hstack([x, x]), np.hstack([y, y])).value
+  np.testing.assert_allclose(twice, 2 * frechet_distance(x, y).value, rtol=1e-9)
+
+
 def test_offset_costs_no_digits(random):
   x, y = features(random, 200, 150, 16, np.float64)
   x, y = np.round(x, 3), np.round(y, 3)
