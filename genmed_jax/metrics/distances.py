@@ -8,6 +8,9 @@ from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import Rows
 from genmed_jax.metrics.moments import row_mean
 from genmed_jax.metrics.pairs import others, own
+from genmed_jax.metrics.tiles import map_tiles
+
+_TILE = 128  # Rows whose partners are gathered at once.
 
 
 def common_origin(x: Rows) -> jax.Array:
@@ -92,7 +95,7 @@ def _pair_distances(x, y, partners, *, mesh):
         difference = found.astype(jnp.float64) - values.astype(jnp.float64)
         return jnp.where(here, jnp.sum(difference**2, axis=1), 0.0)
 
-      total += lax.map(one_row, (x, partners), batch_size=128)
+      total += map_tiles((x, partners), jax.vmap(one_row), tile=_TILE)
       return lax.ppermute(y, mesh_lib.DATA_AXIS, mesh_lib.ring(mesh, 1)), total
 
     total = jnp.zeros(partners.shape, jnp.float64)

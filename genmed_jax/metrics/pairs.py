@@ -155,16 +155,21 @@ def _fold_pairs(
   ring = mesh_lib.ring(mesh, 1)
 
   def per_device(rows, columns, row_state, column_state, origin):
-    def hop(_, carry):
-      columns, *states = carry
-      row_state, column_state = _fold_block(
+    def fold(columns, states):
+      return _fold_block(
         rows, columns, states, origin, updates, dtype, tile, shown
       )
+
+    def hop(_, carry):
+      columns, *states = carry
+      row_state, column_state = fold(columns, states)
       columns, column_state = lax.ppermute(
         (columns, column_state), mesh_lib.DATA_AXIS, ring
       )
       return columns, row_state, column_state
 
+    if mesh.devices.size == 1:  # The ring would hold the columns twice more.
+      return fold(columns, (row_state, column_state))
     carry = columns, row_state, column_state
     return lax.fori_loop(0, mesh.devices.size, hop, carry)[1:]
 
