@@ -1,14 +1,13 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from genmed_jax import mesh as mesh_lib
-from genmed_jax.metrics.pairs import (
-  fold_own_pairs,
-  fold_pairs,
-  others,
-)
+from genmed_jax.metrics import pairs
+from genmed_jax.metrics.pairs import fold_own_pairs, fold_pairs, others
 
 
 @pytest.fixture(params=[1, 2, 3, 4], ids='{}dev'.format)
@@ -75,3 +74,19 @@ def test_every_own_pair_is_shown_to_both(random, ring, tile, n):
   np.testing.assert_allclose(
     np.asarray(total)[:n], products @ weights, rtol=1e-12, atol=1e-12
   )
+
+
+def test_a_fold_that_shows_its_progress_copies_no_set():
+  x = mesh_lib.as_rows(np.zeros((4096, 512), np.float32))
+  fold = functools.partial(
+    pairs._fold_pairs.__wrapped__,  # Jitted here, to ask for its memory.
+    updates=(add_products, None),
+    mesh=mesh_lib.mesh_of(x.values),
+    dtype=jnp.float32,
+    tile=128,
+    shown=True,
+  )
+  known = x, np.zeros(4096, np.float32)
+  program = jax.jit(fold).lower(known, known, known[1], (), np.zeros(512))
+  temporary = program.compile().memory_analysis().temp_size_in_bytes
+  assert temporary < x.values.nbytes / 4
