@@ -144,15 +144,17 @@ def spread_rows(x: Rows, values: np.ndarray) -> jax.Array:
   return put_rows(x, spread)
 
 
-def take_rows(x: Rows, positions: np.ndarray, *, sizes: str = 'few') -> Rows:
+def take_rows(
+  x: Rows, positions: np.ndarray, *, few_sizes: bool = True
+) -> Rows:
   """The rows at ``positions``, in this order, laid out over the same mesh.
 
-  Padded to one of ``'few'`` sizes, for few compilations, or by no more than
-  the devices need where there is only ``'one'`` size.
+  Padded to one of few sizes, for few compilations; without ``few_sizes``, for
+  numbers that do not vary, by no more than the devices need.
   """
   sharding = _row_sharding(x.values)
   each = -(-len(positions) // len(sharding.device_set))
-  if sizes == 'few':
+  if few_sizes:
     each = _common_size(each)
   padding = each * len(sharding.device_set) - len(positions)
   mask = np.arange(len(positions) + padding) < len(positions)

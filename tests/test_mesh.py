@@ -17,11 +17,11 @@ def test_rows_are_padded_masked_and_come_back(mesh, random, n):
   np.testing.assert_array_equal(mesh_lib.gather(mesh, local), local)
 
 
-@pytest.mark.parametrize('sizes', ['few', 'one'])
-def test_rows_taken_anew(mesh, random, sizes):
+@pytest.mark.parametrize('few_sizes', [True, False])
+def test_rows_taken_anew(mesh, random, few_sizes):
   local = random.standard_normal((10, 3)).astype(np.float32)
   rows = mesh_lib.shard_rows(mesh, local)
-  taken = mesh_lib.take_rows(rows, np.array([7, 2, 2]), sizes=sizes)
+  taken = mesh_lib.take_rows(rows, np.array([7, 2, 2]), few_sizes=few_sizes)
   values, mask = np.asarray(taken.values), np.asarray(taken.mask)
   np.testing.assert_array_equal(values[mask], local[[7, 2, 2]])
 

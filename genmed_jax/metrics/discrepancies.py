@@ -184,8 +184,8 @@ class _Subsets(NamedTuple):
     origin = common_origin(x)
     each = [
       union_mmd(
-        take_rows(x, places[0][i], sizes='one'),
-        take_rows(y, places[1][j], sizes='one'),
+        take_rows(x, places[0][i], few_sizes=False),
+        take_rows(y, places[1][j], few_sizes=False),
         origin=origin,
       )
       for i, j in zip(*self.chosen, strict=True)

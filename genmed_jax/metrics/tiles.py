@@ -2,8 +2,8 @@
 
 A tile is what a loop takes at once; nothing as large as the rows is made
 beside them. Tiles are of one size, so that the last one wastes little: 10,000
-rows are ten tiles of 1000 where at most 1024 are asked for, a tenth less work
-for all pairs than as many of 1024.
+rows are ten tiles of 1000 where at most 1024 are asked for, and all pairs of
+them take a tenth less time than in ten of 1024.
 """
 
 from collections.abc import Callable
