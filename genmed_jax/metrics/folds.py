@@ -32,9 +32,9 @@ def fold_rows(
   """Folds ``update`` over tiles of rows and sums the result over devices.
 
   Args:
-    x: Rows ``[n, ...]``.
-    update: Pure function ``(values [a, ...] float64, valid [a], info slice,
-      context, state) -> state``, additive in the valid rows.
+    x: Rows ``[n, d]``.
+    update: Pure function ``(values [a, d] float64, valid [a], info slice,
+      context, state) -> state``, additive in the valid rows; others are 0.
     state: Pytree of zeros to start from.
     info: Pytree of ``[n, ...]``, what the update knows of each row.
     context: Pytree that every tile sees whole.
@@ -109,8 +109,10 @@ def _fold_rows(rows, context, state, *, update, mesh, tile):
   def per_device(rows, context, state):
     def one_tile(rows, fresh, state):
       x, info = rows
-      values = x.values.astype(jnp.float64)
-      return update(values, x.mask & fresh, info, context, state)
+      valid = x.mask & fresh
+      # Padding may hold a NaN, which no weight of zero takes out of a sum.
+      values = jnp.where(valid[:, None], x.values, 0).astype(jnp.float64)
+      return update(values, valid, info, context, state)
 
     state = fold_tiles(rows, one_tile, state, tile=tile)
     return lax.psum(state, mesh_lib.DATA_AXIS)
