@@ -12,7 +12,7 @@ import pytest
 from genmed_jax.networks import trained
 from tests.test_evaluation import run
 
-METRICS = 'fd,mmd_poly,sw2,vendi,coverage,realism,authpct'
+METRICS = 'fd,mmd_poly,asw,sw2,vendi,coverage,realism,authpct'
 
 
 def start(count, *flags, module='evaluate'):

@@ -48,7 +48,8 @@ def approximate_sliced_wasserstein(
     equal total variance: it sees nothing else.
 
   Raises:
-    ValueError: if the widths differ or a set has fewer than two images.
+    ValueError: if the widths differ, a feature is not finite or a set has
+      fewer than two images.
 
   References:
     Nadjahi et al., 2021, theorem 1 and section 3.2.
@@ -91,7 +92,8 @@ def _first_moments(x: Rows) -> tuple[np.ndarray, float]:
 
 @jax.jit
 def _first_row(x: Rows) -> jax.Array:
-  return x.values[jnp.argmax(x.mask)].astype(jnp.float64)
+  # As an array of one place: XLA gathers all devices' rows to slice them.
+  return x.values[jnp.argmax(x.mask)[None]][0].astype(jnp.float64)
 
 
 def _add(values, valid, info, centre, state):

@@ -1,8 +1,10 @@
+import jax
 import numpy as np
 import pytest
 import scipy.stats
 
 from genmed_jax import mesh as mesh_lib
+from genmed_jax.metrics import wasserstein
 from genmed_jax.metrics.wasserstein import approximate_sliced_wasserstein
 from tests import references
 
@@ -64,3 +66,11 @@ def test_std_error_is_the_spread_over_draws(random):
 def test_bad_shapes():
   with pytest.raises(ValueError, match='widths differ'):
     approximate_sliced_wasserstein(np.ones((4, 4)), np.ones((4, 5)))
+
+
+def test_no_device_gathers_the_set_for_one_row():
+  with jax.enable_x64(True):
+    rows = mesh_lib.shard_rows(mesh_lib.data_mesh(), np.zeros((400, 64)))
+    program = wasserstein._first_row.lower(rows).compile()
+  assert rows.values.sharding.num_devices == 4
+  assert program.memory_analysis().temp_size_in_bytes < rows.values.nbytes / 8
