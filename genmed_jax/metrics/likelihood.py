@@ -68,7 +68,8 @@ def feature_likelihood_score(
     The error is over test images, mixtures held fixed.
 
   Raises:
-    ValueError: if the widths differ or a set has fewer than two images.
+    ValueError: if the widths differ, a feature is not finite or a set has
+      fewer than two images.
 
   References:
     Jiralerspong et al., 2023, arXiv 2302.04440v1, section 3.
@@ -112,11 +113,11 @@ def feature_likelihood_divergence(
   :math:`L_y(S)` is the mean negative log likelihood of S under the mixture
   centred on the generated images and fitted to the training images;
   :math:`L_b` is that of test images under a mixture centred on half of the
-  training images and fitted to the other half. Log variances start at the
-  distance to the nearest training image and take at most 50 steps of Adam,
-  beside a wide component about the training mean that only the fit sees.
-  Features are standardised on the test images; those constant there are only
-  centred.
+  training images, or as many as are generated if those are fewer, and fitted
+  to the rest. Log variances start at the distance to the nearest training
+  image and take at most 50 steps of Adam, beside a wide component about the
+  training mean that only the fit sees. Features are standardised on the test
+  images; those constant there are only centred.
 
   Args:
     train: Training features, ``[n, d]``.
@@ -132,7 +133,8 @@ def feature_likelihood_divergence(
     over images, mixtures held fixed.
 
   Raises:
-    ValueError: if the widths differ or a set has fewer than two images.
+    ValueError: if the widths differ, a feature is not finite or a set has
+      fewer than two images.
 
   References:
     Jiralerspong et al., 2023, section 3 and appendix B.
@@ -206,6 +208,8 @@ def _checked(*sets: np.ndarray) -> list[np.ndarray]:
     )
   if (fewest := min(map(len, sets))) < 2:
     raise TooFewImages(f'needs at least 2 images of each set, got {fewest}')
+  if not all(np.isfinite(each).all() for each in sets):
+    raise ValueError('features are not finite')
   return sets
 
 

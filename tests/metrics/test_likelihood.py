@@ -61,13 +61,16 @@ def test_constant_features_are_left_out(sets):
   assert np.isfinite(found).all()
 
 
-def test_too_few_and_misshapen(sets):
+def test_sets_that_cannot_be_scored(sets):
   with pytest.raises(ValueError, match='at least 2 images of each set, got 1'):
     feature_likelihood_score(*sets[:3], sets[3][:1])
   with pytest.raises(ValueError, match='one width'):
     feature_likelihood_score(*sets[:3], sets[3][:, :4])
   with pytest.raises(ValueError, match='4 training images'):
     feature_likelihood_divergence(sets[0][:3], sets[2], sets[3])
+  sets[3][5, 2] = np.nan
+  with pytest.raises(ValueError, match='not finite'):
+    feature_likelihood_score(*sets)
 
 
 def test_a_mesh_is_not_needed(sets):
