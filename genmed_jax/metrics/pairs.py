@@ -20,7 +20,7 @@ import tqdm
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax.mesh import Rows
-from genmed_jax.metrics.tiles import read_tile, tile_size, write_tile
+from genmed_jax.metrics.blocks import fold_block
 
 TILE = 1024  # Products of smaller tiles are slower, larger ones not faster.
 _LONG = 400  # Tiles a device takes in a fold that shows its progress.
@@ -153,11 +153,12 @@ def _fold_pairs(
   shown,
 ):
   ring = mesh_lib.ring(mesh, 1)
+  tick = _tick if shown else None
 
   def per_device(rows, columns, row_state, column_state, origin):
     def fold(columns, states):
-      return _fold_block(
-        rows, columns, states, origin, updates, dtype, tile, shown
+      return fold_block(
+        rows, columns, states, origin, updates, dtype, tile, tick
       )
 
     def hop(_, carry):
@@ -191,10 +192,11 @@ def _fold_own_pairs(
   devices = mesh.devices.size
   half = devices // 2
   both = update, update
+  tick = _tick if shown else None
 
   def per_device(rows, nothing, origin):
-    (state,) = _fold_block(
-      rows, rows, (nothing,), origin, both, dtype, tile, shown
+    (state,) = fold_block(
+      rows, rows, (nothing,), origin, both, dtype, tile, tick
     )
     me = lax.axis_index(mesh_lib.DATA_AXIS)
 
@@ -205,8 +207,8 @@ def _fold_own_pairs(
       )
       # Two devices meet twice where the ring is even: one of them counts.
       meets = (2 * h < devices) | (me < (me - h) % devices)
-      return columns, *_fold_block(
-        rows, columns, states, origin, both, dtype, tile, shown, meets
+      return columns, *fold_block(
+        rows, columns, states, origin, both, dtype, tile, tick, meets
       )
 
     if not half:
@@ -229,7 +231,7 @@ def _fold_own_pairs(
 def _progress(mesh, x: Rows, y: Rows, hops: int, tile: int) -> Iterator[bool]:
   """Shows how far a long fold is; yields whether it is long."""
   rows, columns = (len(r.mask) // mesh.devices.size for r in (x, y))
-  tiles = -(-rows // min(tile, rows)) * hops
+  tiles = -(-rows // tile) * hops
   if tiles * -(-columns // tile) < _LONG:
     yield False
     return
@@ -251,72 +253,3 @@ def _progress(mesh, x: Rows, y: Rows, hops: int, tile: int) -> Iterator[bool]:
 def _tick() -> None:
   """Called by a device when it comes to another row of tiles."""
   _bars[-1].update()
-
-
-def _fold_block(
-  rows, columns, states, origin, updates, dtype, tile, shown, meets=True
-):
-  """Folds this device's rows against one block of columns, tile by tile.
-
-  With a single state the columns are the rows: pairs above the diagonal are
-  shown, and the state takes both of each pair's rows.
-  """
-  n, m = rows[0].mask.shape[0], columns[0].mask.shape[0]
-  a, b = tile_size(n, tile), tile_size(m, tile)
-  same = len(states) == 1
-
-  def down(i, states):
-    (x, row_info), fresh_row = read_tile(rows, i, a)
-    centred = _centred(x.values, origin, dtype)
-
-    def right(j, states):
-      (y, column_info), fresh_column = read_tile(columns, j, b)
-      products = jnp.matmul(
-        centred,
-        _centred(y.values, origin, dtype).T,
-        precision=lax.Precision.HIGHEST,
-      )
-      valid = (x.mask & fresh_row)[:, None] & (y.mask & fresh_column) & meets
-      if same:
-        valid &= _positions(i, a, n)[:, None] < _positions(j, b, m)
-      row_state, column_state = states[0], states[-1]
-      row_state = _fold_tile(
-        updates[0], products, valid, row_info, column_info, row_state, i, 1
-      )
-      column_state = _fold_tile(
-        updates[1],
-        products,
-        valid,
-        column_info,
-        row_info,
-        row_state if same else column_state,
-        j,
-        0,
-      )
-      return (column_state,) if same else (row_state, column_state)
-
-    if shown:
-      jax.debug.callback(_tick)
-    return lax.fori_loop(i if same else 0, -(-m // b), right, states)
-
-  return lax.fori_loop(0, -(-n // a), down, tuple(states))
-
-
-def _fold_tile(update, products, valid, own_info, other_info, state, t, axis):
-  """Updates tile ``t`` of a state, whose rows lie along the other axis."""
-  if update is None:
-    return state
-  size = products.shape[1 - axis]
-  tile, _ = read_tile(state, t, size)
-  tile = update(products, valid, own_info, other_info, tile, axis)
-  return write_tile(state, tile, t)
-
-
-def _positions(t, size, n):
-  return jnp.minimum(t * size, n - size) + jnp.arange(size)
-
-
-def _centred(values, origin, dtype):
-  """Rows about the origin, rounded once."""
-  exact = jnp.promote_types(values.dtype, dtype)
-  return (values.astype(exact) - origin.astype(exact)).astype(dtype)

@@ -78,15 +78,19 @@ def test_every_own_pair_is_shown_to_both(random, ring, tile, n):
 
 def test_a_fold_that_shows_its_progress_copies_no_set():
   x = mesh_lib.as_rows(np.zeros((4096, 512), np.float32))
+  mesh = mesh_lib.mesh_of(x.values)
   fold = functools.partial(
     pairs._fold_pairs.__wrapped__,  # Jitted here, to ask for its memory.
-    updates=(add_products, None),
-    mesh=mesh_lib.mesh_of(x.values),
+    updates=(add_products, add_products),
+    mesh=mesh,
     dtype=jnp.float32,
     tile=128,
     shown=True,
   )
-  known = x, np.zeros(4096, np.float32)
-  program = jax.jit(fold).lower(known, known, known[1], (), np.zeros(512))
-  temporary = program.compile().memory_analysis().temp_size_in_bytes
+  zeros = np.zeros(4096, np.float32)
+  known = x, zeros
+  program = jax.jit(fold).lower(known, known, zeros, zeros, np.zeros(512))
+  options = mesh_lib.product_options(mesh)
+  found = program.compile(compiler_options=options).memory_analysis()
+  temporary = found.temp_size_in_bytes
   assert temporary < x.values.nbytes / 4
