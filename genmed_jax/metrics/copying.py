@@ -64,8 +64,8 @@ def copying_test(
     size. The error is that of the U-statistics over images, cells held fixed.
 
   Raises:
-    ValueError: if the widths differ, or no cell has images of all three sets
-      to compare (``TooFewImages``).
+    ValueError: if the widths differ, a feature is not finite or no cell has
+      images of all three sets to compare (``TooFewImages``).
 
   References:
     Meehan et al., 2020, definitions 4.1 and 4.2.

@@ -92,7 +92,8 @@ def frechet_distance(
     by O(1/n + 1/m): compare at equal sizes.
 
   Raises:
-    ValueError: if the widths differ or a set has fewer than two images.
+    ValueError: if the widths differ, a feature is not finite or a set has
+      fewer than two images.
 
   References:
     Heusel et al., 2017, eq. 6; Dowson & Landau, 1982; Efron, 1982, ch. 6.
@@ -133,7 +134,7 @@ def fit_gaussian(x, *, mask=None) -> Gaussian:
     mask: ``[n]``, nonzero for rows that count; all rows if None.
 
   Raises:
-    ValueError: if there are fewer than two images.
+    ValueError: if a feature is not finite or there are fewer than two images.
   """
   with jax.enable_x64(True):
     x = as_rows(x, mask)

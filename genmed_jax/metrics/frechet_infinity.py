@@ -76,8 +76,8 @@ def frechet_distance_infinity(
     intercept of the line: the noise of the draws, not of the generated set.
 
   Raises:
-    ValueError: if the widths differ or there are too few images for a line
-      (``TooFewImages``).
+    ValueError: if the widths differ, a feature is not finite or there are too
+      few images for a line (``TooFewImages``).
 
   References:
     Chong & Forsyth, 2020, section 4.

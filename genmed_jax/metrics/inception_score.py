@@ -45,7 +45,8 @@ def inception_score(
     0, as the field reports it) made unbiased, over sqrt(splits).
 
   Raises:
-    ValueError: if there are fewer than two splits, or fewer images.
+    ValueError: if a logit is not finite or there are fewer than two splits, or
+      fewer images.
 
   References:
     Salimans et al., 2016, section 4.

@@ -51,7 +51,8 @@ def prdc(x, y, *, k: int = 5, mask_x=None, mask_y=None) -> PRDC:
     better. All four depend on n and m: compare at equal sizes.
 
   Raises:
-    ValueError: if the widths differ or a set has no more than ``k`` images.
+    ValueError: if the widths differ, a feature is not finite or a set has no
+      more than ``k`` images.
 
   References:
     Kynkäänniemi et al., 2019, eqs. 1-2; Naeem et al., 2020, eqs. 3 and 5.
@@ -79,7 +80,8 @@ def realism(x, y, *, k: int = 3, mask_x=None, mask_y=None) -> np.ndarray:
     exact copy: count those apart before taking a mean.
 
   Raises:
-    ValueError: if the widths differ or a set has no more than ``k`` images.
+    ValueError: if the widths differ, a feature is not finite or a set has no
+      more than ``k`` images.
 
   References:
     Kynkäänniemi et al., 2019, eq. 3.

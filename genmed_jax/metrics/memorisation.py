@@ -34,7 +34,8 @@ def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:
     generator was trained on.
 
   Raises:
-    ValueError: if the widths differ or a set has fewer than two images.
+    ValueError: if the widths differ, a feature is not finite or a set has
+      fewer than two images.
 
   References:
     Alaa et al., 2022, section 3.3.

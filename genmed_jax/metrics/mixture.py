@@ -177,11 +177,11 @@ def _over(mesh, per_device, replicated):
 
 
 def _to_centres(x, centres, norms):
-  """Squared distances of ``x [..., d]`` to all centres, ``[..., m]``."""
-  norms = jnp.sum(x**2, axis=-1, keepdims=True) + norms
+  """Squared distances of ``x [a, d]`` to all centres, ``[a, m]``."""
+  norms = jnp.sum(x**2, axis=1, keepdims=True) + norms
   products = jnp.matmul(x, centres.T, precision=lax.Precision.HIGHEST)
   squared = norms - 2 * products
-  slack = rounding(x.shape[-1]) * jnp.finfo(x.dtype).eps * norms
+  slack = rounding(x.shape[1]) * jnp.finfo(x.dtype).eps * norms
   return jnp.where(squared <= slack, 0.0, squared)
 
 

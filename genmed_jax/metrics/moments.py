@@ -84,7 +84,7 @@ def moments(
   Args:
     x: Rows ``[n, d]``.
     centre: ``[d]``; the mean if None.
-    dtype: Of the products of 1024 rows. float64 where the devices compute in
+    dtype: Of the products of a tile. float64 where the devices compute in
       it; float32 where they only emulate it, which changes a covariance by
       1e-7 of its largest entry, and the Fréchet distance of two sets of full
       rank (10000 x 2048) by 4e-9 relative.

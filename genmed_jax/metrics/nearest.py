@@ -78,7 +78,8 @@ def own_neighbours(x, *, k: int = 5, mask=None) -> Nearest:
     :class:`Nearest` of the rows that count, in order, ``[n, k]``.
 
   Raises:
-    ValueError: if an image has no ``k`` others (``TooFewImages``).
+    ValueError: if a feature is not finite or an image has no ``k`` others
+      (``TooFewImages``).
   """
   with jax.enable_x64(True):
     x = as_rows(x, mask)
@@ -112,7 +113,8 @@ def nearest_neighbours(x, y, *, mask_x=None, mask_y=None) -> Nearest:
     :class:`Nearest` of the rows of ``y`` that count, in order, ``[m, 1]``.
 
   Raises:
-    ValueError: if the widths differ or a set is empty (``TooFewImages``).
+    ValueError: if the widths differ, a feature is not finite or a set is empty
+      (``TooFewImages``).
   """
   with jax.enable_x64(True):
     x, y = as_rows(x, mask_x), as_rows(y, mask_y)

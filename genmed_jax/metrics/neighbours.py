@@ -92,8 +92,8 @@ def neighbourhoods(
     of the inputs, a few tiles and ``O((n + m) k)``.
 
   Raises:
-    ValueError: if the widths differ, or an image has no k-th neighbour
-      (``TooFewImages``).
+    ValueError: if the widths differ, a feature is not finite or an image has
+      no k-th neighbour (``TooFewImages``).
   """
   with jax.enable_x64(True):
     x, y = as_rows(x, mask_x), as_rows(y, mask_y)

@@ -62,7 +62,8 @@ def sliced_distances(
     by O(1/n + 1/m): compare at equal sizes.
 
   Raises:
-    ValueError: if the widths differ or a set has fewer than two images.
+    ValueError: if the widths differ, a feature is not finite or a set has
+      fewer than two images.
 
   References:
     Bonneel et al., 2015, definition 2; for 3 d, torch-fidelity's MIND.

@@ -52,7 +52,8 @@ def vendi_score(
     It grows with m: compare at equal m.
 
   Raises:
-    ValueError: if there are fewer than two images or an order is not positive.
+    ValueError: if a feature is not finite, an order not positive or there are
+      fewer than two images.
 
   References:
     Friedman & Dieng, 2023, definition 3.1; Pasarkar & Dieng, 2024, eq. 2.
@@ -98,7 +99,7 @@ def rke(y, *, mask=None) -> float:
     From 1 to m; higher is more diverse.
 
   Raises:
-    ValueError: if there are fewer than two images.
+    ValueError: if a feature is not finite or there are fewer than two images.
 
   References:
     Jalali et al., 2023, section 4.
