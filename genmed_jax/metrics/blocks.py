@@ -8,7 +8,12 @@ from jax import lax
 import jax.numpy as jnp
 
 from genmed_jax.mesh import Rows
-from genmed_jax.metrics.tiles import read_tile, tile_size, write_tile
+from genmed_jax.metrics.tiles import (
+  read_tile,
+  tile_size,
+  tile_start,
+  write_tile,
+)
 
 
 def fold_block(
@@ -58,7 +63,8 @@ def fold_block(
       )
       valid = (x.mask & fresh_row)[:, None] & (y.mask & fresh_column) & meets
       if same:
-        valid &= _positions(i, a, n)[:, None] < _positions(j, b, m)
+        row, column = tile_start(n, i, a), tile_start(m, j, b)
+        valid &= row + jnp.arange(a)[:, None] < column + jnp.arange(b)
       row_state, column_state = states[0], states[-1]
       row_state = _fold_tile(
         updates[0], products, valid, row_info, column_info, row_state, i, 1
@@ -90,10 +96,6 @@ def _fold_tile(update, products, valid, own_info, other_info, state, t, axis):
   tile, _ = read_tile(state, t, size)
   tile = update(products, valid, own_info, other_info, tile, axis)
   return write_tile(state, tile, t)
-
-
-def _positions(t, size, n):
-  return jnp.minimum(t * size, n - size) + jnp.arange(size)
 
 
 def _centred(values, origin, dtype):

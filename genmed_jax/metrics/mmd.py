@@ -143,7 +143,9 @@ def cmmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
   with jax.enable_x64(True):
     x, y = as_rows(x, mask_x), as_rows(y, mask_y)
     check_features(x, y)
-    x, y = _unit_length(x), _unit_length(y)
+    x, y = (
+      rows._replace(values=unit_rows(rows.values, jnp)) for rows in (x, y)
+    )
     (columns,) = weighted_mmd(
       x,
       y,
@@ -153,12 +155,6 @@ def cmmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
     )
     found = of_whole_sets(columns, *set_sizes(x, y))
     return MMD(CMMD_SCALE * found.value, CMMD_SCALE * found.std_error)
-
-
-def _unit_length(x: Rows) -> Rows:
-  # Squares of half precision overflow at 256.
-  single = x.values.astype(jnp.promote_types(x.values.dtype, jnp.float32))
-  return x._replace(values=unit_rows(single, jnp))
 
 
 def median_distance(x: Rows, *, seed: int) -> float:

@@ -19,14 +19,19 @@ def tile_size(n: int, longest: int) -> int:
   return -(-n // -(-n // longest))
 
 
+def tile_start(n: int, t, size: int) -> jax.Array:
+  """The first of the ``n`` rows in tile ``t``; the last is slid back inside."""
+  return jnp.minimum(t * size, n - size)
+
+
 def read_tile(rows: Any, t, size: int) -> tuple[Any, jax.Array]:
   """Tile ``t`` of every leaf, and which of its rows no tile held before.
 
-  The last tile is slid back to stay inside, so it may repeat rows.
+  The last tile may repeat rows: see :func:`tile_start`.
   """
   leaves = jax.tree.leaves(rows)
   n = leaves[0].shape[0] if leaves else size
-  start = jnp.minimum(t * size, n - size)
+  start = tile_start(n, t, size)
   tile = jax.tree.map(lambda v: lax.dynamic_slice_in_dim(v, start, size), rows)
   return tile, jnp.arange(size) + start >= t * size
 
@@ -35,7 +40,7 @@ def write_tile(rows: Any, tile: Any, t) -> Any:
   """Writes ``tile`` into every leaf, where :func:`read_tile` reads it."""
   return jax.tree.map(
     lambda v, new: lax.dynamic_update_slice_in_dim(
-      v, new, jnp.minimum(t * len(new), len(v) - len(new)), 0
+      v, new, tile_start(len(v), t, len(new)), 0
     ),
     rows,
     tile,

@@ -111,7 +111,9 @@ def rke(y, *, mask=None) -> float:
 
 
 def unit_rows(rows, xp):
-  """Rows of length one; rows of zeros stay."""
+  """Rows of length one, in single precision or better; rows of zeros stay."""
+  # Squares of half precision overflow at 256.
+  rows = rows.astype(xp.promote_types(rows.dtype, xp.float32), copy=False)
   norms = xp.sqrt(xp.sum(rows**2, axis=-1, keepdims=True))
   return rows / xp.where(norms > 0, norms, 1.0)
 
