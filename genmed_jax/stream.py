@@ -17,7 +17,7 @@ import numpy as np
 import tqdm
 
 from genmed_jax import mesh as mesh_lib
-from genmed_jax.data import decode, loader
+from genmed_jax.data import decode, loader, versions
 from genmed_jax.data.source import Source
 from genmed_jax.errors import DecodeError, UsageError
 from genmed_jax.feature_cache import FeatureCache
@@ -26,10 +26,6 @@ from genmed_jax.networks import FeatureNetwork
 from genmed_jax.networks.preprocess import preprocess
 
 IN_FLIGHT = 2  # Batches computing while the next is being decoded.
-
-# To be raised when decoding or preprocessing comes to give other numbers, so
-# that cached features are not taken for theirs.
-_VERSION = 1
 
 
 class Extractor:
@@ -124,7 +120,7 @@ class Extractor:
 
   def _cache(self, source: Source, rows: range) -> FeatureCache:
     described = (
-      _VERSION,
+      versions.FEATURES,
       source.digest(rows),
       self.network.identity,
       self.network.taps,

@@ -10,6 +10,7 @@ import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import results
+from genmed_jax.data import versions
 from genmed_jax.data.source import Source
 from genmed_jax.data.sources import open_source
 from genmed_jax.data.subjects import subjects
@@ -19,9 +20,6 @@ from genmed_jax.downstream.training import Plan, Trained
 from genmed_jax.errors import UsageError
 from genmed_jax.networks import trained
 from genmed_jax.networks.trained import Weights
-
-# To be raised when a training comes to go another way.
-_VERSION = 'training-3'
 
 # Shares of the images that train, that say when to stop, and that are held
 # out for the report.
@@ -147,7 +145,7 @@ def fit(
   flags = dataclasses.asdict(config)
   flags = {name: flags[name] for name in flags if name not in elsewhere}
   steps = batches.size, jax.process_count()
-  described = json.dumps([_VERSION, flags, steps, content, depends_on])
+  described = json.dumps([versions.TRAINING, flags, steps, content, depends_on])
   return training.fit(
     learner,
     batches,

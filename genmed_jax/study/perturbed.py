@@ -4,18 +4,17 @@ import collections
 from collections.abc import Callable
 import dataclasses
 import threading
+import zlib
 
 import jax
 import numpy as np
 
 from genmed_jax import perturb
-from genmed_jax.data import decode
+from genmed_jax.data import decode, versions
 from genmed_jax.data.source import Source
 from genmed_jax.study.clock import Clock
 from genmed_jax.study.design import Condition, Config, Roles
 
-# To be raised when an operator comes to give other images.
-_VERSION = 'perturbed-1'
 _BLOCK = 32
 _KEPT = 3  # Blocks, while the threads of a loader read on.
 
@@ -87,7 +86,7 @@ def perturbed(
     base,
     name=f'{name} {level:g}',
     stamps=[
-      f'{stamp} {_VERSION} {name} {level} {seed} {item}'
+      f'{stamp} {versions.PERTURBATIONS} {name} {level} {seed} {item}'
       for stamp, item in zip(base.stamps, items, strict=True)
     ],
     read=lambda i: blocks.row(i)[:, :, None],
@@ -95,9 +94,8 @@ def perturbed(
 
 
 def _family_key(family: str, seed: int) -> jax.Array:
-  """The key of a family's draws."""
-  number = list(perturb.FAMILIES).index(family)
-  return jax.random.fold_in(jax.random.key(seed), number)
+  """The key of a family's draws, which depends on its name and the seed."""
+  return jax.random.fold_in(jax.random.key(seed), zlib.crc32(family.encode()))
 
 
 def greyscale(source: Source, config: Config) -> Source:

@@ -11,7 +11,7 @@ import numpy as np
 
 from genmed_jax import mesh as mesh_lib
 from genmed_jax import metrics, processes, regions, results
-from genmed_jax.data import arrays
+from genmed_jax.data import arrays, versions
 from genmed_jax.data.source import Source
 from genmed_jax.feature_spaces import extractor
 from genmed_jax.features import Features
@@ -21,8 +21,6 @@ from genmed_jax.networks import FeatureNetwork
 from genmed_jax.study.clock import Clock
 from genmed_jax.study.design import Condition, Config, Roles
 from genmed_jax.study.perturbed import changes_images, composed, perturbed
-
-_VERSION = 'scores-1'
 
 # Metrics of regions alone: those of features, and those of statistics.
 OF_REGION_FEATURES = {
@@ -228,7 +226,8 @@ class Scorer:
   def _path(self, condition: Condition | None, seed: int) -> Path:
     """Where the scores of a condition are kept."""
     described = (
-      _VERSION,
+      versions.PERTURBATIONS,
+      versions.SCORES,
       self._content,
       self._network.identity,
       [role.tobytes() for role in self._roles[seed]],

@@ -1,5 +1,6 @@
 import concurrent.futures
 
+import jax
 import numpy as np
 import pytest
 
@@ -48,6 +49,16 @@ def test_what_an_image_depends_on_is_in_its_stamp(source):
   others = digest('rician'), digest(level=0.2), digest(seed=1)
   assert len({digest(), *others}) == 4
   assert digest() == digest()
+
+
+def test_draws_depend_on_the_name_of_a_family_and_not_on_its_place(monkeypatch):
+  key = jax.random.key_data(perturbed._family_key('gaussian', 5))
+  np.testing.assert_array_equal(key, [1518412599, 3222959891])
+  others = {n: f for n, f in perturb.FAMILIES.items() if n != 'rician'}
+  before = jax.random.key_data(perturbed._family_key('poisson', 0))
+  monkeypatch.setattr(perturb, 'FAMILIES', others)
+  after = jax.random.key_data(perturbed._family_key('poisson', 0))
+  np.testing.assert_array_equal(after, before)
 
 
 def test_greyscale(random):

@@ -14,10 +14,10 @@ import urllib.parse
 import jax
 import numpy as np
 
+from genmed_jax.data import versions
 from genmed_jax.data.phantom import brain, scanner, vessels
 from genmed_jax.errors import UsageError
 
-_VERSION = 'phantom-2'
 _BLOCK = 64
 _ARTISTS = {'brain': brain, 'mra': vessels}
 
@@ -120,7 +120,7 @@ def parse(text: str) -> Settings:
 
 def stamp(settings: Settings) -> str:
   """What the images depend on."""
-  return f'{_VERSION} {settings}'
+  return f'{versions.PHANTOM} {settings}'
 
 
 def draw(settings: Settings) -> Phantoms:
