@@ -17,13 +17,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import measure
-from genmed_jax import mesh as mesh_lib
 from genmed_jax import networks
 from genmed_jax.data import loader, phantom
 from genmed_jax.data.decode import parse_intensity
 from genmed_jax.data.sources import open_source
+from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.extraction.extractor import Extractor
 from genmed_jax.networks.preprocess import preprocess
-from genmed_jax.stream import Extractor
 
 _NETWORK = flags.DEFINE_string('network', 'inception_v3_random', 'Which.')
 _BATCH_SIZES = flags.DEFINE_list('batch_sizes', ['8', '32'], 'Images a step.')

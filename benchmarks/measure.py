@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax import results
+from genmed_jax.report import results
 
 
 class Found(NamedTuple):

@@ -14,9 +14,10 @@ import jax
 import numpy as np
 
 from benchmarks import measure, peers
-from genmed_jax import memory, metrics
-from genmed_jax import mesh as mesh_lib
-from genmed_jax.features import Features
+from genmed_jax import metrics
+from genmed_jax.data.features import Features
+from genmed_jax.engine import memory
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.metrics.discrepancies import all_discrepancies
 
 _COUNTS = flags.DEFINE_list(

@@ -12,7 +12,8 @@ import urllib.request
 from absl import flags
 import tqdm
 
-from genmed_jax import __version__, entry, networks
+from genmed_jax import __version__, networks
+from genmed_jax.command import entry
 from genmed_jax.errors import UsageError
 from genmed_jax.networks import weights
 

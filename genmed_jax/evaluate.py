@@ -8,7 +8,10 @@ import sys
 from absl import flags
 import jax
 
-from genmed_jax import entry, evaluation, processes, results, run_flags
+from genmed_jax.command import entry, run_flags
+from genmed_jax.engine import processes
+from genmed_jax.evaluation import run as evaluation
+from genmed_jax.report import results
 
 flags.DEFINE_multi_string(
   'generated',

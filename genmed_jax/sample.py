@@ -7,7 +7,8 @@ from pathlib import Path
 
 from absl import flags
 
-from genmed_jax import entry, processes
+from genmed_jax.command import entry
+from genmed_jax.engine import processes
 from genmed_jax.generators.task import write_images
 
 _GENERATOR = flags.DEFINE_string(

@@ -8,12 +8,9 @@ import sys
 from absl import flags
 import jax
 
-from genmed_jax import (
-  entry,
-  perturb,
-  processes,
-  run_flags,  # noqa: F401 (Defines the shared flags.)
-)
+from genmed_jax import perturb
+from genmed_jax.command import entry
+from genmed_jax.engine import processes
 from genmed_jax.study import run
 from genmed_jax.study.design import Config
 from genmed_jax.study.page import by_network, verdict_lines

@@ -9,16 +9,17 @@ import sys
 from absl import flags
 import jax
 
-from genmed_jax import entry, processes
+from genmed_jax.command import entry
 from genmed_jax.downstream.classification import SETTINGS
 from genmed_jax.downstream.dice_predictor import MASK_INPUTS
 from genmed_jax.downstream.labels import UNCERTAIN
-from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.tasks import train_dice_predictor, train_segmenter
 from genmed_jax.downstream.utility import train_classifier
+from genmed_jax.engine import processes
 from genmed_jax.generators import GENERATORS
 from genmed_jax.generators.task import train_generator
 from genmed_jax.networks.normalisation import NORMS
+from genmed_jax.training.task import Config
 
 _TASKS = {
   'segmenter': train_segmenter,

@@ -13,7 +13,7 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 import pytest  # noqa: E402
 
-from genmed_jax import mesh as mesh_lib  # noqa: E402
+from genmed_jax.engine import mesh as mesh_lib
 
 
 @pytest.fixture(scope='session', autouse=True)

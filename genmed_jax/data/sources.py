@@ -7,8 +7,9 @@ import re
 
 import numpy as np
 
-from genmed_jax.data import arrays, phantom
+from genmed_jax.data import phantom
 from genmed_jax.data.decode import read_image, SUFFIXES
+from genmed_jax.data.formats import arrays
 from genmed_jax.data.source import file_stamp, Source, StoredFeatures
 from genmed_jax.errors import UsageError
 

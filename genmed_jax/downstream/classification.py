@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genmed_jax.downstream.augment import augment, Augmentation
 from genmed_jax.downstream.labels import IGNORED
-from genmed_jax.downstream.pictures import as_input, image_keys, OverRows
-from genmed_jax.downstream.training import descend, Optimised, Plan, start
 from genmed_jax.networks.resnet import ResNet, ResNetConfig
-from genmed_jax.networks.trained import Functional
+from genmed_jax.training.augmentation import augment, Augmentation
+from genmed_jax.training.batches import as_input, image_keys, OverRows
+from genmed_jax.training.loop import descend, Optimised, Plan, start
+from genmed_jax.training.trained import Functional
 
 KIND = 'classifier'
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from genmed_jax.downstream.segmentation import dice
-from genmed_jax.filters import gaussian_blur
+from genmed_jax.engine.filters import gaussian_blur
 
 _CANDIDATES = 4  # Degraded masks of which the one nearest to a Dice is kept.
 

@@ -14,23 +14,13 @@ import optax
 import scipy.stats
 
 from genmed_jax import perturb
-from genmed_jax.downstream.augment import augment, Augmentation
 from genmed_jax.downstream.degradation import degrade_evenly
-from genmed_jax.downstream.pictures import (
-  as_input,
-  image_keys,
-  OverRows,
-)
 from genmed_jax.downstream.segmentation import dice
-from genmed_jax.downstream.training import (
-  adamw,
-  descend,
-  Optimised,
-  Plan,
-  start,
-)
 from genmed_jax.networks.resnet import ResNet, ResNetConfig
-from genmed_jax.networks.trained import Functional
+from genmed_jax.training.augmentation import augment, Augmentation
+from genmed_jax.training.batches import as_input, image_keys, OverRows
+from genmed_jax.training.loop import adamw, descend, Optimised, Plan, start
+from genmed_jax.training.trained import Functional
 
 KIND = 'dice_predictor'
 MASK_INPUTS = ('channel', 'blend')

@@ -6,12 +6,13 @@ the feature cache, and on to the metrics.
 
 import jax.numpy as jnp
 
-from genmed_jax.downstream import dice_predictor, run, segmentation
+from genmed_jax.downstream import dice_predictor, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
-from genmed_jax.downstream.pictures import network_input
 from genmed_jax.downstream.segmentation import SegmenterConfig
 from genmed_jax.errors import UsageError
 from genmed_jax.networks import FeatureNetwork
+from genmed_jax.training import task as run
+from genmed_jax.training.batches import network_input
 
 PREFIX = 'segmenter:'
 

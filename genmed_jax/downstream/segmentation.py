@@ -7,22 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genmed_jax.downstream.augment import augment, Augmentation
-from genmed_jax.downstream.pictures import (
-  as_input,
-  image_keys,
-  OverRows,
-  Pictures,
-)
-from genmed_jax.downstream.training import (
-  adamw,
-  descend,
-  Optimised,
-  Plan,
-  start,
-)
-from genmed_jax.networks.trained import Functional
 from genmed_jax.networks.unet import UNet, UNetConfig
+from genmed_jax.training.augmentation import augment, Augmentation
+from genmed_jax.training.batches import as_input, image_keys, OverRows, Pictures
+from genmed_jax.training.loop import adamw, descend, Optimised, Plan, start
+from genmed_jax.training.trained import Functional
 
 KIND = 'segmenter'
 

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from genmed_jax import mesh as mesh_lib
-from genmed_jax import results
 from genmed_jax.data.subjects import deal
-from genmed_jax.downstream import dice_predictor, run, segmentation
+from genmed_jax.downstream import dice_predictor, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
-from genmed_jax.downstream.pictures import Batches, read_pictures
-from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.segmentation import SegmenterConfig
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.errors import UsageError
-from genmed_jax.metrics.resampling import bootstrap_mean
+from genmed_jax.report import results
+from genmed_jax.statistics.intervals import bootstrap_mean
+from genmed_jax.training import task as run
+from genmed_jax.training.batches import Batches, read_pictures
+from genmed_jax.training.task import Config
 
 _COPIES = 3  # Degraded masks of each image that the predictor is tested on.
 

@@ -6,11 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax import mesh as mesh_lib
-from genmed_jax import results
 from genmed_jax.data.source import Source
 from genmed_jax.data.subjects import deal
-from genmed_jax.downstream import classification, run
+from genmed_jax.downstream import classification
 from genmed_jax.downstream.classification import (
   chosen,
   ClassificationLearner,
@@ -19,9 +17,12 @@ from genmed_jax.downstream.classification import (
 )
 from genmed_jax.downstream.classification_scores import classification_scores
 from genmed_jax.downstream.labels import multi_labels, one_hot
-from genmed_jax.downstream.pictures import Batches, read_pictures
-from genmed_jax.downstream.run import Config
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.errors import UsageError
+from genmed_jax.report import results
+from genmed_jax.training import task as run
+from genmed_jax.training.batches import Batches, read_pictures
+from genmed_jax.training.task import Config
 
 # Of real images, that train and that say when to stop, beside a test set.
 _SHARES = (0.85, 0.15)

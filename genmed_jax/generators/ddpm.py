@@ -8,18 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax import perturb
-from genmed_jax.downstream.pictures import as_input, image_keys, OverRows
-from genmed_jax.downstream.training import (
-  adamw,
-  descend,
-  Optimised,
-  Plan,
-  start,
-)
 from genmed_jax.errors import UsageError
 from genmed_jax.networks.layout import depth_to_space, space_to_depth
-from genmed_jax.networks.trained import Functional, Weights
 from genmed_jax.networks.unet import UNet, UNetConfig
+from genmed_jax.training.batches import as_input, image_keys, OverRows
+from genmed_jax.training.loop import adamw, descend, Optimised, Plan, start
+from genmed_jax.training.trained import Functional, Weights
 
 USUAL = {'width': 32, 'depth': 3, 'epochs': 60, 'learning_rate': 1e-3}
 

@@ -9,20 +9,21 @@ import numpy as np
 from PIL import Image
 import tqdm
 
-from genmed_jax import mesh as mesh_lib
-from genmed_jax import perturb, results
+from genmed_jax import perturb
 from genmed_jax.data.subjects import deal
-from genmed_jax.downstream import run
-from genmed_jax.downstream.pictures import (
+from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.errors import UsageError
+from genmed_jax.generators import GENERATORS
+from genmed_jax.report import results
+from genmed_jax.training import task as run
+from genmed_jax.training import trained
+from genmed_jax.training.batches import (
   as_bytes,
   Batches,
   OverRows,
   read_pictures,
 )
-from genmed_jax.downstream.run import Config
-from genmed_jax.errors import UsageError
-from genmed_jax.generators import GENERATORS
-from genmed_jax.networks import trained
+from genmed_jax.training.task import Config
 
 _SHARES = (0.9, 0.1)  # Of the images, that train and that validate.
 _AT_ONCE = 16  # Images that a device draws together.

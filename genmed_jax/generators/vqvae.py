@@ -9,19 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genmed_jax.downstream.pictures import as_input, OverRows
-from genmed_jax.downstream.training import (
-  adamw,
-  descend,
-  Optimised,
-  Plan,
-  start,
-)
 from genmed_jax.errors import UsageError
 from genmed_jax.networks.layout import depth_to_space, space_to_depth
 from genmed_jax.networks.normalisation import normalisation
-from genmed_jax.networks.trained import Functional, Weights
 from genmed_jax.networks.unet import Doubling
+from genmed_jax.training.batches import as_input, OverRows
+from genmed_jax.training.loop import adamw, descend, Optimised, Plan, start
+from genmed_jax.training.trained import Functional, Weights
 
 USUAL = {'width': 32, 'epochs': 60, 'learning_rate': 3e-3}
 

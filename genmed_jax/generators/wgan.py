@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genmed_jax.downstream.pictures import as_input, image_keys
-from genmed_jax.downstream.training import descend, Optimised, Plan, start
 from genmed_jax.errors import UsageError
 from genmed_jax.networks.normalisation import normalisation
-from genmed_jax.networks.trained import Functional, Weights
+from genmed_jax.training.batches import as_input, image_keys
+from genmed_jax.training.loop import descend, Optimised, Plan, start
+from genmed_jax.training.trained import Functional, Weights
 
 USUAL = {'width': 16, 'epochs': 100, 'batch_size': 80, 'learning_rate': 2e-4}
 

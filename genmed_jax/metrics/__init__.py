@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.nearest import nearest_neighbours, own_neighbours
+from genmed_jax.engine.rows import TooFewImages
 from genmed_jax.errors import UsageError
 from genmed_jax.metrics.comparison import Comparison
 from genmed_jax.metrics.copying import copying_test
 from genmed_jax.metrics.discrepancies import kid
-from genmed_jax.metrics.feature_set import FeatureSet
-from genmed_jax.metrics.folds import TooFewImages
 from genmed_jax.metrics.frechet import frechet_distance
 from genmed_jax.metrics.frechet_infinity import frechet_distance_infinity
 from genmed_jax.metrics.inception_score import inception_score
@@ -28,13 +29,12 @@ from genmed_jax.metrics.manifold import (
 from genmed_jax.metrics.marginals import marginal_wasserstein
 from genmed_jax.metrics.memorisation import authenticity, memorisation_index
 from genmed_jax.metrics.mmd import cmmd, gaussian_mmd, polynomial_mmd
-from genmed_jax.metrics.nearest import nearest_neighbours, own_neighbours
 from genmed_jax.metrics.neighbours import neighbourhoods
 from genmed_jax.metrics.registry import METRICS
-from genmed_jax.metrics.resampling import Interval
 from genmed_jax.metrics.sliced import sliced_distances
 from genmed_jax.metrics.vendi import rke, vendi_score
 from genmed_jax.metrics.wasserstein import approximate_sliced_wasserstein
+from genmed_jax.statistics.intervals import Interval
 
 __all__ = [
   'approximate_sliced_wasserstein',

@@ -4,6 +4,9 @@ import functools
 
 import numpy as np
 
+from genmed_jax.engine.feature_set import FeatureSet, NEIGHBOURS
+from genmed_jax.engine.nearest import Nearest, nearest_neighbours
+from genmed_jax.engine.rows import TooFewImages
 from genmed_jax.errors import UsageError
 from genmed_jax.metrics import (
   discrepancies,
@@ -14,10 +17,7 @@ from genmed_jax.metrics import (
   sliced,
   vendi,
 )
-from genmed_jax.metrics.feature_set import FeatureSet, NEIGHBOURS
-from genmed_jax.metrics.folds import TooFewImages
-from genmed_jax.metrics.nearest import Nearest, nearest_neighbours
-from genmed_jax.metrics.resampling import Estimate
+from genmed_jax.statistics.intervals import Estimate
 
 # Images of each set that likelihoods are taken of: they hold all distances.
 LIKELIHOOD_IMAGES = 10_000

@@ -7,11 +7,11 @@ import scipy.cluster.vq
 import scipy.linalg
 import scipy.stats
 
-from genmed_jax.mesh import as_rows, host_rows, Rows, take_rows
-from genmed_jax.metrics.folds import check_features, map_rows, TooFewImages
-from genmed_jax.metrics.moments import moments
-from genmed_jax.metrics.nearest import nearest_neighbours
-from genmed_jax.metrics.resampling import Estimate
+from genmed_jax.engine.mesh import as_rows, host_rows, Rows, take_rows
+from genmed_jax.engine.moments import moments
+from genmed_jax.engine.nearest import nearest_neighbours
+from genmed_jax.engine.rows import check_features, map_rows, TooFewImages
+from genmed_jax.statistics.intervals import Estimate
 
 CELLS = 3
 COMPONENTS = 64

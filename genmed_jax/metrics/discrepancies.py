@@ -5,10 +5,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from genmed_jax.mesh import as_rows, Rows, take_rows, to_host
-from genmed_jax.metrics.distances import common_origin
-from genmed_jax.metrics.folds import check_features
-from genmed_jax.metrics.kernels import (
+from genmed_jax.engine.distances import common_origin
+from genmed_jax.engine.kernel_sums import (
   Columns,
   everyone,
   gaussian_kernel,
@@ -17,6 +15,8 @@ from genmed_jax.metrics.kernels import (
   Weighted,
   weighted_mmd,
 )
+from genmed_jax.engine.mesh import as_rows, Rows, take_rows, to_host
+from genmed_jax.engine.rows import check_features
 from genmed_jax.metrics.mmd import (
   median_distance,
   MMD,

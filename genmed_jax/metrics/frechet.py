@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from genmed_jax.mesh import as_rows, host_rows, Rows, to_host
-from genmed_jax.metrics.folds import check_features, map_rows
-from genmed_jax.metrics.moments import Moments, moments, row_mean
+from genmed_jax.engine.mesh import as_rows, host_rows, Rows, to_host
+from genmed_jax.engine.moments import Moments, moments, row_mean
+from genmed_jax.engine.rows import check_features, map_rows
 
 
 class FrechetDistance(NamedTuple):

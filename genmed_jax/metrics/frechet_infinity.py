@@ -8,7 +8,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.mesh import (
+from genmed_jax.engine.mesh import (
   as_rows,
   host_rows,
   Rows,
@@ -16,14 +16,14 @@ from genmed_jax.mesh import (
   take_rows,
   to_host,
 )
-from genmed_jax.metrics.folds import (
+from genmed_jax.engine.moments import Moments, moments, row_mean
+from genmed_jax.engine.rows import (
   check_features,
   fold_rows,
   map_rows,
   TooFewImages,
 )
 from genmed_jax.metrics.frechet import fit_gaussian, Gaussian, root_trace
-from genmed_jax.metrics.moments import Moments, moments, row_mean
 
 SIZES = 15
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax import mesh as mesh_lib
-from genmed_jax.mesh import as_rows, to_host
-from genmed_jax.metrics.folds import fold_rows, TooFewImages
+from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.mesh import as_rows, to_host
+from genmed_jax.engine.rows import fold_rows, TooFewImages
 
 
 class InceptionScore(NamedTuple):

@@ -12,17 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax import mesh as mesh_lib
-from genmed_jax.mesh import host_rows, Rows, take_rows
-from genmed_jax.metrics.folds import TooFewImages
-from genmed_jax.metrics.mixture import (
+from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.mesh import host_rows, Rows, take_rows
+from genmed_jax.engine.mixture import (
   Fit,
   fit_log_variances,
   least_distances,
   negative_log_likelihoods,
   squared_distances_to,
 )
-from genmed_jax.metrics.resampling import Estimate
+from genmed_jax.engine.rows import TooFewImages
+from genmed_jax.statistics.intervals import Estimate
 
 _FLS_FIT = Fit(100, 0.5, 50, (-100.0, 20.0), per_dimension=False, tolerance=0.0)
 _FLD_FIT = Fit(50, 0.5, 50, (-40.0, 40.0), per_dimension=True, tolerance=5e-4)

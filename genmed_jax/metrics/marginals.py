@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.stats
 
-from genmed_jax.metrics.resampling import Estimate
+from genmed_jax.statistics.intervals import Estimate
 
 
 def marginal_wasserstein(x, y, *, replicates: int = 0, seed: int = 0):

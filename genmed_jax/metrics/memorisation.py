@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from genmed_jax.metrics.folds import TooFewImages
-from genmed_jax.metrics.nearest import (
+from genmed_jax.engine.nearest import (
   Nearest,
   nearest_neighbours,
   own_neighbours,
 )
+from genmed_jax.engine.rows import TooFewImages
 
 
 def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:

@@ -7,9 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import squareform
 
-from genmed_jax.mesh import as_rows, host_rows, Rows, take_rows, to_host
-from genmed_jax.metrics.folds import check_features
-from genmed_jax.metrics.kernels import (
+from genmed_jax.engine.kernel_sums import (
   Columns,
   everyone,
   gaussian_kernel,
@@ -17,6 +15,8 @@ from genmed_jax.metrics.kernels import (
   Weighted,
   weighted_mmd,
 )
+from genmed_jax.engine.mesh import as_rows, host_rows, Rows, take_rows, to_host
+from genmed_jax.engine.rows import check_features
 from genmed_jax.metrics.vendi import unit_rows
 
 BANDWIDTH_SAMPLE = 1000

@@ -12,14 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.mesh import as_rows, put_rows, Rows, spread_rows, to_host
-from genmed_jax.metrics.distances import (
+from genmed_jax.engine.distances import (
   common_origin,
   pair_info,
   squared_distances,
 )
-from genmed_jax.metrics.folds import check_features
-from genmed_jax.metrics.nearest import (
+from genmed_jax.engine.mesh import as_rows, put_rows, Rows, spread_rows, to_host
+from genmed_jax.engine.nearest import (
   is_close,
   keep_nearest,
   look_again,
@@ -30,7 +29,8 @@ from genmed_jax.metrics.nearest import (
   settle,
   View,
 )
-from genmed_jax.metrics.pairs import fold_pairs, others, own
+from genmed_jax.engine.pairs import fold_pairs, others, own
+from genmed_jax.engine.rows import check_features
 
 
 class Neighbourhoods(NamedTuple):

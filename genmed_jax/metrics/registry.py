@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genmed_jax.mesh import host_rows
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.mesh import host_rows
+from genmed_jax.engine.rows import TooFewImages
 from genmed_jax.metrics.comparison import Comparison, LIKELIHOOD_IMAGES
 from genmed_jax.metrics.copying import copying_test
 from genmed_jax.metrics.discrepancies import SUBSET_SIZE
-from genmed_jax.metrics.feature_set import FeatureSet
-from genmed_jax.metrics.folds import TooFewImages
 from genmed_jax.metrics.frechet import frechet_distance
 from genmed_jax.metrics.frechet_infinity import frechet_distance_infinity
 from genmed_jax.metrics.inception_score import inception_score
@@ -19,13 +19,13 @@ from genmed_jax.metrics.manifold import (
   clipped_coverage,
   clipped_density,
 )
-from genmed_jax.metrics.resampling import (
+from genmed_jax.metrics.vendi import ORDERS
+from genmed_jax.metrics.wasserstein import approximate_sliced_wasserstein
+from genmed_jax.statistics.intervals import (
   bootstrap_mean,
   Interval,
   normal_interval,
 )
-from genmed_jax.metrics.vendi import ORDERS
-from genmed_jax.metrics.wasserstein import approximate_sliced_wasserstein
 
 
 class Metric(NamedTuple):

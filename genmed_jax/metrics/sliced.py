@@ -7,9 +7,9 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.mesh import as_rows, is_cpu, mesh_of, Rows, to_host
-from genmed_jax.metrics.folds import check_features
-from genmed_jax.metrics.resampling import Estimate
+from genmed_jax.engine.mesh import as_rows, is_cpu, mesh_of, Rows, to_host
+from genmed_jax.engine.rows import check_features
+from genmed_jax.statistics.intervals import Estimate
 
 PROJECTIONS = 1000
 _AT_ONCE = 100  # Projections held at a time.

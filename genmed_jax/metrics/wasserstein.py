@@ -6,12 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.mesh import as_rows, host_rows, Rows, to_host
-from genmed_jax.metrics.folds import (
-  check_features,
-  fold_rows,
-  map_rows,
-)
+from genmed_jax.engine.mesh import as_rows, host_rows, Rows, to_host
+from genmed_jax.engine.rows import check_features, fold_rows, map_rows
 
 
 class SlicedWasserstein(NamedTuple):

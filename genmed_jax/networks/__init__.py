@@ -10,7 +10,7 @@ from flax import nnx
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.features import BESIDE
+from genmed_jax.data.features import BESIDE
 from genmed_jax.networks import weights
 from genmed_jax.networks.preprocess import Preprocess
 from genmed_jax.networks.registry import NETWORKS, parse, Upstream

@@ -4,8 +4,8 @@ from flax import nnx
 import jax
 import jax.numpy as jnp
 
+from genmed_jax.engine.mesh import DATA_AXIS
 from genmed_jax.errors import UsageError
-from genmed_jax.mesh import DATA_AXIS
 
 NORMS = ('group', 'instance', 'batch')
 

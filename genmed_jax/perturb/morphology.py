@@ -7,7 +7,7 @@ as they are.
 
 import jax.numpy as jnp
 
-from genmed_jax.filters import depth_inside, gaussian_blur
+from genmed_jax.engine.filters import depth_inside, gaussian_blur
 from genmed_jax.perturb.operator import on_images
 
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genmed_jax.engine.filters import gaussian_blur
 from genmed_jax.errors import UsageError
-from genmed_jax.filters import gaussian_blur
 from genmed_jax.perturb.operator import on_images
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from genmed_jax.data.source import Source
 from genmed_jax.errors import UsageError
+from genmed_jax.evaluation.config import RunConfig
 from genmed_jax.perturb import FAMILIES
-from genmed_jax.run_config import RunConfig
 
 
 @dataclasses.dataclass(frozen=True)

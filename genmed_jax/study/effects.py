@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 
-from genmed_jax.downstream import agreement
 from genmed_jax.metrics import Score
-from genmed_jax.metrics.resampling import normal_interval
+from genmed_jax.statistics import agreement
+from genmed_jax.statistics.intervals import normal_interval
 from genmed_jax.study.design import BASELINE, Condition
 from genmed_jax.study.verdicts import (
   Effect,

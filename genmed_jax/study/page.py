@@ -4,8 +4,8 @@ import collections
 from collections.abc import Iterator
 import json
 
-from genmed_jax import results
-from genmed_jax.downstream import agreement
+from genmed_jax.report import results
+from genmed_jax.statistics import agreement
 from genmed_jax.study import figures
 from genmed_jax.study.findings import Outcome, outcomes
 from genmed_jax.study.tables import family_tables

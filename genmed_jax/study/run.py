@@ -9,12 +9,14 @@ import numpy as np
 from PIL import Image
 import tqdm
 
-from genmed_jax import metrics, regions, results
+from genmed_jax import metrics
+from genmed_jax.data import regions
 from genmed_jax.data.source import Source
 from genmed_jax.data.sources import open_source
 from genmed_jax.data.subjects import subjects
 from genmed_jax.errors import UsageError
-from genmed_jax.feature_spaces import check, load_networks
+from genmed_jax.evaluation.spaces import check, load_networks
+from genmed_jax.report import results
 from genmed_jax.study import page
 from genmed_jax.study.clock import Clock
 from genmed_jax.study.design import (

@@ -9,15 +9,18 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from genmed_jax import mesh as mesh_lib
-from genmed_jax import metrics, processes, regions, results
-from genmed_jax.data import arrays, versions
+from genmed_jax import metrics
+from genmed_jax.data import regions, versions
+from genmed_jax.data.features import Features
+from genmed_jax.data.formats import arrays
 from genmed_jax.data.source import Source
-from genmed_jax.feature_spaces import extractor
-from genmed_jax.features import Features
+from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine import processes
+from genmed_jax.evaluation.spaces import extractor
 from genmed_jax.metrics import Comparison, FeatureSet, Score
-from genmed_jax.metrics.resampling import normal_interval
 from genmed_jax.networks import FeatureNetwork
+from genmed_jax.report import results
+from genmed_jax.statistics.intervals import normal_interval
 from genmed_jax.study.clock import Clock
 from genmed_jax.study.design import Condition, Config, Roles
 from genmed_jax.study.perturbed import changes_images, composed, perturbed

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from genmed_jax.data import arrays
+from genmed_jax.data.formats import arrays
 from genmed_jax.downstream.classification import (
   chosen,
   multi_label_loss,
@@ -14,8 +14,8 @@ from genmed_jax.downstream.classification_scores import (
   classification_scores,
 )
 from genmed_jax.downstream.labels import multi_labels
-from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.utility import train_classifier
+from genmed_jax.training.task import Config
 
 
 def test_auroc_is_the_share_of_ordered_pairs(random):

@@ -4,12 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from genmed_jax import mesh as mesh_lib
 from genmed_jax.data.sources import open_source
-from genmed_jax.downstream import dice_predictor, run, scoring, segmentation
+from genmed_jax.downstream import dice_predictor, scoring, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
-from genmed_jax.downstream.pictures import read_pictures
 from genmed_jax.downstream.segmentation import dice, SegmenterConfig
+from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.training import task as run
+from genmed_jax.training.batches import read_pictures
 
 
 @pytest.fixture(scope='module')

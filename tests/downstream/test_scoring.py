@@ -4,16 +4,16 @@ import jax
 import numpy as np
 import pytest
 
-from genmed_jax import evaluation
-from genmed_jax import mesh as mesh_lib
 from genmed_jax.data import phantom
 from genmed_jax.data.sources import open_source
 from genmed_jax.downstream import dice_predictor, scoring, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
-from genmed_jax.downstream.pictures import read_pictures
 from genmed_jax.downstream.segmentation import SegmenterConfig
-from genmed_jax.networks import trained
+from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.evaluation import run as evaluation
 from genmed_jax.study import design, run
+from genmed_jax.training import trained
+from genmed_jax.training.batches import read_pictures
 
 PHANTOM = 'phantom:brain?n=24&size=32&tumours=1'
 

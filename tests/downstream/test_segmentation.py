@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genmed_jax.downstream.augment import augment, Augmentation
 from genmed_jax.downstream.degradation import degrade, degrade_evenly
 from genmed_jax.downstream.segmentation import dice, dice_loss
 from genmed_jax.perturb import image_keys
+from genmed_jax.training.augmentation import augment, Augmentation
 
 
 def disc(side, row, column, radius):

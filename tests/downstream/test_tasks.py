@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from genmed_jax.downstream.run import Config
 from genmed_jax.downstream.tasks import train_dice_predictor, train_segmenter
-from genmed_jax.networks import trained
+from genmed_jax.training import trained
+from genmed_jax.training.task import Config
 
 PHANTOM = 'phantom:brain?size=32&tumours=1'
 

@@ -4,9 +4,9 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from genmed_jax.downstream.run import Config
 from genmed_jax.generators import ddpm, GENERATORS, vqvae, wgan
 from genmed_jax.generators.task import draw, train_generator, write_images
+from genmed_jax.training.task import Config
 
 
 def test_signal_and_noise_have_unit_variance():

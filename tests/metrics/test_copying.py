@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from genmed_jax import mesh as mesh_lib
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.metrics import copying_test
 from genmed_jax.metrics.copying import copying_test_in_cells
 from tests import references

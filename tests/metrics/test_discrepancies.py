@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.spatial
 
-from genmed_jax import mesh as mesh_lib
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.metrics import (
   discrepancies,
   gaussian_mmd,

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from genmed_jax import mesh as mesh_lib
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.metrics import frechet_distance
 from tests import references
 

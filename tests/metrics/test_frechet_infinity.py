@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from genmed_jax import mesh as mesh_lib
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.metrics import frechet_distance_infinity
 from tests import references
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from genmed_jax import mesh as mesh_lib
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.metrics import cmmd, gaussian_mmd, polynomial_mmd
 from tests import references
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from genmed_jax import mesh as mesh_lib
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.metrics import authenticity, neighbourhoods, prdc, realism
 from tests import references
 

@@ -4,9 +4,9 @@ import weakref
 import numpy as np
 import pytest
 
-from genmed_jax import mesh as mesh_lib
 from genmed_jax import metrics
-from genmed_jax.features import Features
+from genmed_jax.data.features import Features
+from genmed_jax.engine import mesh as mesh_lib
 
 
 def features(name, values, **beside):

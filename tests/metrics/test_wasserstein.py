@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from genmed_jax import mesh as mesh_lib
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.metrics import wasserstein
 from genmed_jax.metrics.wasserstein import approximate_sliced_wasserstein
 from tests import references

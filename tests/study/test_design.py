@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from genmed_jax.data import arrays
+from genmed_jax.data.formats import arrays
 from genmed_jax.study import design
 from genmed_jax.study.design import Condition, Config
 

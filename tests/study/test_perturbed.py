@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from genmed_jax import perturb
-from genmed_jax.data import arrays
+from genmed_jax.data.formats import arrays
 from genmed_jax.study import perturbed
 from genmed_jax.study.clock import Clock
 from genmed_jax.study.design import Condition, Config

@@ -5,11 +5,12 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from genmed_jax import sensitivity, stream
+from genmed_jax import sensitivity
 from genmed_jax.errors import DecodeError
+from genmed_jax.extraction import extractor as stream
 from genmed_jax.study import run, scoring
 from genmed_jax.study.design import Config
-from tests.test_evaluation import parsed_flags
+from tests.evaluation.test_run import parsed_flags
 
 PHANTOM = 'phantom:brain?n=130&size=32&tumours=1&contrast=t1'
 

@@ -14,7 +14,7 @@ from genmed_jax.data.phantom.shapes import (
   smooth_field,
   wobble,
 )
-from genmed_jax.filters import gaussian_blur
+from genmed_jax.engine.filters import gaussian_blur
 
 TISSUES = ('air', 'scalp', 'skull', 'fluid', 'grey', 'white', 'tumour')
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from genmed_jax.data.phantom.shapes import smooth_field
-from genmed_jax.filters import gaussian_blur
+from genmed_jax.engine.filters import gaussian_blur
 
 NAMES = ('A', 'B')
 

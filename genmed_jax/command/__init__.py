@@ -1,0 +1,1 @@
+"""The commands: flags, exit statuses, output."""

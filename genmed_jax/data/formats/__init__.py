@@ -1,0 +1,1 @@
+"""The forms in which images and features are given."""

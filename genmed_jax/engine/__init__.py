@@ -1,0 +1,1 @@
+"""Sums over images, and over pairs of them, on many devices."""

@@ -1,0 +1,99 @@
+"""Products of one block of rows with one of columns, folded tile by tile."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from genmed_jax.engine.mesh import Rows
+from genmed_jax.engine.tiles import read_tile, tile_size, tile_start, write_tile
+
+
+def fold_block(
+  rows: tuple[Rows, Any],
+  columns: tuple[Rows, Any],
+  states: Sequence,
+  origin: jax.Array,
+  updates: tuple[Callable | None, Callable | None],
+  dtype,
+  tile: int,
+  tick: Callable[[], None] | None,
+  meets=True,
+) -> tuple:
+  """Folds rows against columns, tile by tile.
+
+  Args:
+    rows: Features ``[n, d]`` and what is known of each row, ``[n, ...]``.
+    columns: Features ``[m, d]`` and what is known of each column.
+    states: What is folded for each row, ``[n, ...]``, and for each column,
+      ``[m, ...]``. With a single state the columns are the rows: pairs above
+      the diagonal are shown, and the state takes both of each pair's rows.
+    origin: ``[d]``, subtracted from both before the products.
+    updates: Of the rows' and of the columns' state, as ``row_update`` of
+      ``pairs.fold_pairs``.
+    dtype: Of the products.
+    tile: Side of a tile, at most.
+    tick: Called when another row of tiles begins.
+    meets: Whether any pair counts.
+
+  Returns:
+    The states after the last tile.
+  """
+  n, m = rows[0].mask.shape[0], columns[0].mask.shape[0]
+  a, b = tile_size(n, tile), tile_size(m, tile)
+  same = len(states) == 1
+
+  def down(i, states):
+    (x, row_info), fresh_row = read_tile(rows, i, a)
+    centred = _centred(x.values, origin, dtype)
+
+    def right(j, states):
+      (y, column_info), fresh_column = read_tile(columns, j, b)
+      products = jnp.matmul(
+        centred,
+        _centred(y.values, origin, dtype).T,
+        precision=lax.Precision.HIGHEST,
+      )
+      valid = (x.mask & fresh_row)[:, None] & (y.mask & fresh_column) & meets
+      if same:
+        row, column = tile_start(n, i, a), tile_start(m, j, b)
+        valid &= row + jnp.arange(a)[:, None] < column + jnp.arange(b)
+      row_state, column_state = states[0], states[-1]
+      row_state = _fold_tile(
+        updates[0], products, valid, row_info, column_info, row_state, i, 1
+      )
+      column_state = _fold_tile(
+        updates[1],
+        products,
+        valid,
+        column_info,
+        row_info,
+        row_state if same else column_state,
+        j,
+        0,
+      )
+      return (column_state,) if same else (row_state, column_state)
+
+    if tick:
+      jax.debug.callback(tick)
+    return lax.fori_loop(i if same else 0, -(-m // b), right, states)
+
+  return lax.fori_loop(0, -(-n // a), down, tuple(states))
+
+
+def _fold_tile(update, products, valid, own_info, other_info, state, t, axis):
+  """Updates tile ``t`` of a state, whose rows lie along the other axis."""
+  if update is None:
+    return state
+  size = products.shape[1 - axis]
+  tile, _ = read_tile(state, t, size)
+  tile = update(products, valid, own_info, other_info, tile, axis)
+  return write_tile(state, tile, t)
+
+
+def _centred(values, origin, dtype):
+  """Rows about the origin, rounded once."""
+  exact = jnp.promote_types(values.dtype, dtype)
+  return (values.astype(exact) - origin.astype(exact)).astype(dtype)

@@ -1,0 +1,160 @@
+"""Mean and covariance of a feature set."""
+
+from collections.abc import Callable
+import functools
+import itertools
+from typing import NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+
+from genmed_jax.engine.mesh import has_fast_float64, mesh_of, Rows, to_host
+from genmed_jax.engine.rows import fold_rows
+
+_BLOCKS = 8  # Of features, in a row of the covariance.
+_TILE = 1024  # Rows multiplied at once: few passes over the blocks.
+
+
+class Moments(NamedTuple):
+  """First and second moments of rows about a centre; float64, on the host.
+
+  Moments of disjoint rows about one centre add up, and subtract.
+
+  Attributes:
+    centre: ``[d]``.
+    count: How many rows.
+    total: Sum of the rows about the centre, ``[d]``.
+    scatter: Sum of their outer products, ``[d, d]``.
+  """
+
+  centre: np.ndarray
+  count: int
+  total: np.ndarray
+  scatter: np.ndarray
+
+  @property
+  def mean(self) -> np.ndarray:
+    """Mean of the rows, ``[d]``."""
+    return self.centre + self.total / self.count
+
+  @property
+  def covariance(self) -> np.ndarray:
+    """Unbiased covariance of the rows, ``[d, d]``."""
+    # In place: fresh pages of memory take longer than the arithmetic.
+    covariance = np.outer(self.total, self.total / -self.count)
+    covariance += self.scatter
+    covariance /= self.count - 1
+    return covariance
+
+  def __add__(self, other: 'Moments') -> 'Moments':
+    """Moments of the rows of both."""
+    return self._merged(other, 1)
+
+  def __sub__(self, other: 'Moments') -> 'Moments':
+    """Moments of the rows that are not in ``other``."""
+    return self._merged(other, -1)
+
+  def _merged(self, other: 'Moments', sign: int) -> 'Moments':
+    if not np.array_equal(self.centre, other.centre):
+      raise ValueError('moments about different centres do not add up')
+    own, others = self[1:], (sign * value for value in other[1:])
+    return Moments(self.centre, *map(np.add, own, others))
+
+
+def row_mean(x: Rows) -> tuple[jax.Array, jax.Array]:
+  """Count ``[]`` and mean ``[d]`` of the rows that count, float64."""
+  width = x.values.shape[1]
+  count, total = fold_rows(x, _add, (jnp.zeros(()), jnp.zeros(width)))
+  return count, total / count
+
+
+def moments(
+  x: Rows, *, centre: np.ndarray | None = None, dtype=None
+) -> Moments:
+  r"""Moments of the rows of ``x`` that count.
+
+  .. math:: S = \sum_i (x_i - c)(x_i - c)^\top
+
+  Centred before it is squared and summed in float64, so neither a common
+  offset nor the order, tiling or placement of the rows shows in the result
+  beyond 1e-14. Call with x64 enabled.
+
+  Args:
+    x: Rows ``[n, d]``.
+    centre: ``[d]``; the mean if None.
+    dtype: Of the products of a tile. float64 where the devices compute in
+      it; float32 where they only emulate it, which changes a covariance by
+      1e-7 of its largest entry, and the Fréchet distance of two sets of full
+      rank (10000 x 2048) by 4e-9 relative.
+  """
+  count, mean = row_mean(x)
+  centre = mean if centre is None else jnp.asarray(centre)
+  count, mean, centre = int(count), to_host(mean), to_host(centre)
+  scatter = outer_products(x, _about, centre, dtype=dtype)
+  return Moments(centre, count, count * (mean - centre), scatter)
+
+
+def outer_products(
+  x: Rows, prepare: Callable, context, *, dtype=None
+) -> np.ndarray:
+  """Sum of the outer products of prepared rows, ``[d, d]`` float64, host.
+
+  Only blocks on and above the diagonal are computed, little more than half.
+
+  Args:
+    x: Rows ``[n, d]``.
+    prepare: Pure ``(values [a, d] float64, context) -> [a, d]``.
+    context: What every tile sees whole.
+    dtype: As of :func:`moments`.
+  """
+  width = x.values.shape[1]
+  if dtype is None:
+    fast = has_fast_float64(mesh_of(x.values))
+    dtype = jnp.float64 if fast else jnp.float32
+  pairs = _block_pairs(width)
+  products = np.zeros((width, width))
+  zeros = [jnp.zeros_like(products[a, b]) for a, b in pairs]
+  update = _outer_update(prepare, width, dtype)
+  blocks = fold_rows(x, update, zeros, context=context, tile=_TILE)
+  for (a, b), values in zip(pairs, map(to_host, blocks), strict=True):
+    products[a, b] = values
+    products[b, a] = values.T
+  return products
+
+
+def _about(values, centre):
+  return values - centre
+
+
+def _add(values, valid, info, context, state):
+  del info, context
+  weight = valid.astype(values.dtype)
+  return state[0] + weight.sum(), state[1] + weight @ values
+
+
+def _block_pairs(width: int) -> list[tuple[slice, slice]]:
+  """Which features meet which in the blocks on and above the diagonal."""
+  size = -(-width // _BLOCKS)
+  blocks = [slice(i, min(i + size, width)) for i in range(0, width, size)]
+  return list(itertools.combinations_with_replacement(blocks, 2))
+
+
+@functools.cache
+def _outer_update(prepare: Callable, width: int, dtype):
+  """Adds ``x.T @ x`` to its blocks on and above the diagonal."""
+
+  def update(values, valid, info, context, blocks):
+    del info
+    rows = jnp.where(valid[:, None], prepare(values, context), 0.0)
+    # Features first, so that each block lies together: on a CPU, panels of
+    # columns take a quarter longer to copy and multiply.
+    features = rows.astype(dtype).T
+    return [
+      total
+      + jnp.matmul(features[a], features[b].T, precision=lax.Precision.HIGHEST)
+      for (a, b), total in zip(_block_pairs(width), blocks, strict=True)
+    ]
+
+  return update

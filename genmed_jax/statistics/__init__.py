@@ -1,0 +1,1 @@
+"""Intervals and rankings: numbers, whatever they are of."""

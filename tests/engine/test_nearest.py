@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine import nearest as nearest_module
+from genmed_jax.metrics import nearest_neighbours, own_neighbours
+
+
+def expected_own(x, k):
+  squared = cdist(np.float64(x), np.float64(x), 'sqeuclidean')
+  np.fill_diagonal(squared, np.inf)
+  return np.sort(squared, axis=1)[:, :k]
+
+
+def too_close_for_float32(random):
+  """Neighbours whose distances differ by 1e-9 of the features' spread."""
+  x = random.standard_normal((60, 16))
+  centre = random.standard_normal(16)
+  directions = random.standard_normal((40, 16))
+  directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+  radii = 2 + 1e-9 * random.permutation(40)[:, None]
+  return np.concatenate([x, [centre], centre + radii * directions])
+
+
+@pytest.mark.parametrize('k', [1, 4])
+@pytest.mark.parametrize('n', [6, 130])
+def test_own_neighbours_equal_reference(random, mesh, n, k):
+  x = np.float32(random.standard_normal((n, 9)))
+  rows = mesh_lib.shard_rows(mesh, x)
+  found = own_neighbours(rows.values, k=k, mask=rows.mask)
+  np.testing.assert_allclose(found.squared, expected_own(x, k), rtol=1e-12)
+  difference = x[found.index].astype(np.float64) - x[:, None]
+  np.testing.assert_allclose((difference**2).sum(-1), found.squared)
+
+
+def test_what_float32_cannot_tell_apart_is_settled(random):
+  x = too_close_for_float32(random)
+  found = own_neighbours(x, k=3)
+  np.testing.assert_allclose(found.squared, expected_own(x, 3), rtol=1e-14)
+  to_centre = nearest_neighbours(x[61:], x[60:61])
+  expected = cdist(x[60:61], x[61:]).argmin()
+  assert to_centre.index[0, 0] == expected
+
+
+def test_it_takes_a_second_look(random, monkeypatch):
+  x = too_close_for_float32(random)
+  monkeypatch.setattr(nearest_module, 'look_again', lambda *_: None)
+  found = own_neighbours(x, k=3).squared
+  assert np.abs(found / expected_own(x, 3) - 1).max() > 1e-12
+
+
+def test_nearest_equals_reference(random, mesh):
+  x, y = np.float32(random.standard_normal((2, 50, 7)))
+  x = np.concatenate([x, y[:5], x[:5]])
+  rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
+  found = nearest_neighbours(
+    rows_x.values, rows_y.values, mask_x=rows_x.mask, mask_y=rows_y.mask
+  )
+  distances = cdist(np.float64(y), np.float64(x), 'sqeuclidean')
+  np.testing.assert_array_equal(found.index[:, 0], distances.argmin(1))
+  np.testing.assert_allclose(found.squared[:, 0], distances.min(1), atol=0)
+  assert (found.squared[:5] == 0).all()
+
+
+@pytest.mark.parametrize('scale', [1e-3, 1.0, 1e4])
+def test_scale_and_offset_change_nothing(random, scale):
+  x = random.integers(-512, 512, (80, 5)) / 256
+  found = own_neighbours(np.float32(scale * (x + 2.0**6)), k=4)
+  plain = own_neighbours(np.float32(x), k=4)
+  np.testing.assert_allclose(found.squared, scale**2 * plain.squared, rtol=1e-2)
+
+
+def test_too_few_others():
+  with pytest.raises(ValueError, match='at least 4 images, got 3'):
+    own_neighbours(np.eye(3), k=3)

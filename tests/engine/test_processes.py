@@ -1,0 +1,136 @@
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from genmed_jax.training import trained
+from tests.evaluation.test_run import run
+
+METRICS = 'fd,mmd_poly,asw,sw2,vendi,coverage,realism,authpct'
+
+
+def start(count, *flags, module='evaluate'):
+  """Starts the processes of one run."""
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  return [
+    subprocess.Popen(
+      [
+        sys.executable,
+        '-m',
+        f'genmed_jax.{module}',
+        f'--coordinator=localhost:{port}',
+        f'--num_processes={count}',
+        f'--process_id={process}',
+        *flags,
+      ],
+      env=os.environ | {'XLA_FLAGS': ''},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    for process in range(count)
+  ]
+
+
+@pytest.fixture
+def sources(tmp_path, random):
+  found = []
+  for name, n in (('reference', 61), ('generated', 50), ('train', 43)):
+    np.savez(
+      tmp_path / f'{name}.npz',
+      features=np.float32(random.standard_normal((n, 12)) * 1.1),
+    )
+    found.append(f'--{name}={tmp_path / name}.npz')
+  return [*found, f'--cache_dir={tmp_path / "cache"}', f'--metrics={METRICS}']
+
+
+def values(folder):
+  with open(folder / 'results.csv') as file:
+    rows = list(csv.DictReader(file))
+  return np.array([[float(row['value']), float(row['floor'])] for row in rows])
+
+
+def test_two_processes_equal_one(tmp_path, sources):
+  for count in (1, 2):
+    processes = start(count, *sources, f'--output_dir={tmp_path / str(count)}')
+    for process in processes:
+      _, errors = process.communicate(timeout=240)
+      assert process.returncode == 0, errors
+  np.testing.assert_allclose(
+    values(tmp_path / '2'), values(tmp_path / '1'), rtol=1e-6, atol=1e-8
+  )
+
+
+def test_two_processes_train_one_network(tmp_path):
+  flags = (
+    '--task=segmenter',
+    '--train=phantom:brain?n=48&size=32&tumours=1',
+    '--image_size=16',
+    '--width=4',
+    '--depth=2',
+    '--epochs=2',
+    '--batch_size=8',
+    f'--output_dir={tmp_path}',
+  )
+  for process in start(2, *flags, module='train'):
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+  with open(tmp_path / 'history.csv') as file:
+    assert [line['epoch'] for line in csv.DictReader(file)] == ['0', '1']
+  weights, _ = trained.load(tmp_path / 'network', 'segmenter')
+  assert all(np.isfinite(leaf).all() for leaf in weights.params.values())
+
+
+def test_a_failure_on_one_process_ends_both(tmp_path, image_folder, random):
+  images = random.integers(0, 255, (12, 16, 16), dtype=np.uint8)
+  folder = image_folder('images', images)
+  (folder / '010.png').write_bytes(b'broken')
+  processes = start(
+    2,
+    f'--reference={folder}',
+    f'--generated=fake={folder}',
+    '--features=inception_v3_random:64',
+    f'--cache_dir={tmp_path / "cache"}',
+    f'--output_dir={tmp_path / "out"}',
+  )
+  errors = [process.communicate(timeout=120)[1] for process in processes]
+  assert [process.returncode for process in processes] == [1, 1]
+  assert '010.png cannot be used' in errors[1]
+  assert 'process 1 failed' in errors[0]
+  assert not (tmp_path / 'out' / 'results.csv').exists()
+
+
+def test_a_lost_process_ends_the_other(tmp_path, sources):
+  processes = start(2, *sources, f'--output_dir={tmp_path / "out"}')
+  time.sleep(8)
+  processes[1].send_signal(signal.SIGKILL)
+  _, errors = processes[0].communicate(timeout=120)
+  processes[1].communicate()
+  assert processes[0].returncode != 0, errors
+  assert errors
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--num_processes=2'], 'need --coordinator'),
+    (['--coordinator=localhost:1', '--num_processes=2'], 'needs --num_pro'),
+    (
+      ['--coordinator=localhost:1', '--num_processes=2', '--process_id=2'],
+      'a --process_id below it',
+    ),
+  ],
+)
+def test_flags_that_do_not_go_together(tmp_path, sources, flags, message):
+  process = run(*sources, *flags)
+  assert process.returncode == 2
+  assert message in process.stderr
+  assert 'Traceback' not in process.stderr
