@@ -19,9 +19,10 @@ from PIL import Image
 from benchmarks import measure
 from genmed_jax import networks
 from genmed_jax.data import loader, phantom
-from genmed_jax.data.decode import parse_intensity
-from genmed_jax.data.sources import open_source
+from genmed_jax.data.formats import open_source
+from genmed_jax.data.intensity import parse_intensity
 from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.extraction.cache import CachedExtractor
 from genmed_jax.extraction.extractor import Extractor
 from genmed_jax.networks.preprocess import preprocess
 
@@ -147,8 +148,7 @@ def _through_the_loader(folder):
 
   alone = measure.alternate({'loader': load}, _REPEATS.value)['loader'].seconds
   with tempfile.TemporaryDirectory() as cache_dir:
-    extractor = Extractor(network, cache_dir=Path(cache_dir))
-
+    extractor = CachedExtractor(Extractor(network), Path(cache_dir))
     orders = itertools.count()
 
     def extract():

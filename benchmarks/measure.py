@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.report import results
+from genmed_jax.report.provenance import environment
 
 
 class Found(NamedTuple):
@@ -110,7 +110,7 @@ def matmul_rate(dtype, size: int = 2048) -> float:
 
 def write(path: str | None, record: dict) -> None:
   """Prints a record and appends it to ``path`` as a JSON line."""
-  line = json.dumps(results.environment() | {'commit': commit()} | record)
+  line = json.dumps(environment() | {'commit': commit()} | record)
   sys.stdout.write(line + '\n')
   sys.stdout.flush()
   if path:

@@ -15,10 +15,14 @@ import numpy as np
 
 from benchmarks import measure, peers
 from genmed_jax import metrics
-from genmed_jax.data.features import Features
 from genmed_jax.engine import memory
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.metrics.discrepancies import all_discrepancies
+from genmed_jax.engine.feature_set import LocalFeatures
+from genmed_jax.engine.rows import shard_rows
+from genmed_jax.metrics.base import FEATURES
+from genmed_jax.metrics.kid import all_discrepancies
+from genmed_jax.metrics.memorisation import authenticity_of
+from genmed_jax.metrics.prdc import prdc_of
 
 _COUNTS = flags.DEFINE_list(
   'counts', ['1000', '5000', '10000'], 'Images in each set.'
@@ -68,7 +72,7 @@ def main(_):
 def _measure(name: str, sets: dict[str, np.ndarray]):
   rates = {t: measure.matmul_rate(t) for t in ('float32', 'float64')}
   mesh = mesh_lib.data_mesh()
-  rows = {key: mesh_lib.shard_rows(mesh, v) for key, v in sets.items()}
+  rows = {key: shard_rows(mesh, v) for key, v in sets.items()}
   jax.block_until_ready(rows)
   run, products = STATISTICS[name]
   contenders = {'genmed_jax': functools.partial(run, sets, rows)}
@@ -102,102 +106,67 @@ def _measure(name: str, sets: dict[str, np.ndarray]):
   measure.write(_OUTPUT.value, record)
 
 
-def _pair(rows):
-  real, generated = rows['real'], rows['generated']
-  masks = {'mask_x': real.mask, 'mask_y': generated.mask}
-  return (real.values, generated.values), masks
+def _of(*names: str, statistic, **options):
+  """The numbers of a statistic of these sets, given as rows."""
+
+  def run(sets, rows):
+    del sets
+    found = statistic(*(rows[name] for name in names), **options)
+    if isinstance(found, metrics.Estimate):
+      return [*found[:2], *found.details.values()]
+    return found
+
+  return run
 
 
 def _two(statistic, **options):
   """A statistic of the real and the generated set."""
-
-  def run(sets, rows):
-    del sets
-    values, masks = _pair(rows)
-    return statistic(*values, **masks, **options)
-
-  return run
+  return _of('real', 'generated', statistic=statistic, **options)
 
 
-def _neighbours(sets, rows):
+def _neighbours(x, y):
   """Precision, recall, density, coverage, both clipped, realism, AuthPct."""
-  del sets
-  values, masks = _pair(rows)
-  found = metrics.neighbourhoods(*values, **masks)
+  found = metrics.neighbourhoods(x, y)
+  authentic = authenticity_of(found.nearest_real, found.real)
   return [
-    *(score.mean() for score in metrics.manifold.prdc_of(found)),
+    *(score.mean() for score in prdc_of(found)),
     metrics.clipped_density(found).mean(),
     metrics.clipped_coverage(found).mean(),
     found.realism.mean(),
-    100
-    * metrics.memorisation.authenticity_of(
-      found.nearest_real, found.real
-    ).mean(),
+    100 * authentic.mean(),
   ]
 
 
-def _of_generated(statistic, **options):
-  def run(sets, rows):
-    del sets
-    return statistic(
-      rows['generated'].values, mask=rows['generated'].mask, **options
-    )
-
-  return run
+def _fld(train, test, y):
+  return metrics.feature_likelihood_divergence(train, test, y).test
 
 
-def _fls(sets, rows):
-  del rows
-  return metrics.feature_likelihood_score(
-    *(sets[name] for name in ('real', 'baseline', 'test', 'generated'))
-  )
+def _kernels(x, y):
+  return [found.value for found in all_discrepancies(x, y)[:3]]
 
 
-def _fld(sets, rows):
-  del rows
-  return metrics.feature_likelihood_divergence(
-    *(sets[name] for name in ('real', 'test', 'generated'))
-  ).test
+def _vendi(y):
+  return metrics.vendi_score(y, orders=(1.0,))[1.0].value
 
 
-def _ct(sets, rows):
-  del sets
-  names = {'real': 'train', 'test': 'test', 'generated': 'y'}
-  return metrics.copying_test(
-    *(rows[name].values for name in names),
-    **{f'mask_{key}': rows[name].mask for name, key in names.items()},
-  )
-
-
-def _kernels(*args, **options):
-  return [found.value for found in all_discrepancies(*args, **options)[:3]]
-
-
-def _vendi(*args, **options):
-  return metrics.vendi_score(*args, orders=(1.0,), **options).value[0]
-
-
-def _sliced(*args, **options):
-  found = metrics.sliced_distances(*args, **options)
+def _sliced(x, y):
+  found = metrics.sliced_distances(x, y)
   return [found.mind.value, found.sw1.value, found.sw2.value]
 
 
 def _suite(sets, rows):
   """Every metric of features, with its error, as ``evaluate`` scores them."""
   del rows
-  of_set = {}
-  for name in ('real', 'generated'):
-    values = sets[name]
-    numbers = np.arange(len(values))
-    features = Features(name, values, {}, numbers, list(map(str, numbers)), {})
-    of_set[name] = metrics.FeatureSet(mesh_lib.data_mesh(), features)
-  comparison = metrics.Comparison(of_set['real'], of_set['generated'])
-  values = []
-  for name, metric in metrics.METRICS.items():
-    if metric.reads is None:
-      values.append(metrics.score(name, comparison).value)
-      memory.release(comparison)
-  return values
+  memory.release_programs()  # As commands do.
+  mesh = mesh_lib.data_mesh()
+  comparison = metrics.Comparison(
+    *(LocalFeatures(mesh, sets[name]) for name in ('real', 'generated'))
+  )
+  return [
+    metrics.score(metric, comparison).value
+    for metric in metrics.METRICS.values()
+    if metric.reads == FEATURES
+  ]
 
 
 # Ours, and the products it takes at the least, in units of n² d flops.
@@ -207,14 +176,26 @@ STATISTICS = {
   'fd_inf': (_two(metrics.frechet_distance_infinity), None),
   'kid': (_two(metrics.kid), None),
   'kernels': (_two(_kernels), 4),
-  'neighbours': (_neighbours, 4),
+  'neighbours': (_two(_neighbours), 4),
   'asw': (_two(metrics.approximate_sliced_wasserstein), None),
   'sliced': (_two(_sliced), None),
-  'is': (_of_generated(metrics.inception_score), None),
-  'vendi': (_of_generated(_vendi), None),
-  'ct': (_ct, None),
-  'fls': (_fls, None),
-  'fld': (_fld, None),
+  'is': (_of('generated', statistic=metrics.inception_score), None),
+  'vendi': (_of('generated', statistic=_vendi), None),
+  'ct': (
+    _of('real', 'test', 'generated', statistic=metrics.copying_test),
+    None,
+  ),
+  'fls': (
+    _of(
+      'real',
+      'baseline',
+      'test',
+      'generated',
+      statistic=metrics.feature_likelihood_score,
+    ),
+    None,
+  ),
+  'fld': (_of('real', 'test', 'generated', statistic=_fld), None),
   'suite': (_suite, None),
 }
 

@@ -7,7 +7,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from genmed_jax.engine.mesh import Rows
+from genmed_jax.engine.rows import Rows
 from genmed_jax.engine.tiles import read_tile, tile_size, tile_start, write_tile
 
 

@@ -5,9 +5,9 @@ from jax import lax
 import jax.numpy as jnp
 
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.mesh import Rows
 from genmed_jax.engine.moments import row_mean
 from genmed_jax.engine.pairs import others, own
+from genmed_jax.engine.rows import Rows
 from genmed_jax.engine.tiles import map_tiles
 
 _TILE = 128  # Rows whose partners are gathered at once.
@@ -22,7 +22,7 @@ def common_origin(x: Rows) -> jax.Array:
 
 @jax.jit
 def pair_info(x: Rows, origin) -> dict[str, jax.Array]:
-  """What folds over distances know of a row: its place and squared norm."""
+  """Per-row values for folds over distances: place and squared norm."""
   norm = jnp.sum((x.values.astype(jnp.float64) - origin) ** 2, axis=1)
   return {
     'index': jnp.arange(x.mask.shape[0], dtype=jnp.int32),
@@ -49,7 +49,7 @@ def squared_distances(products, valid, own_info, other_info, axis):
 
 
 def rounding(width: int) -> float:
-  """How far a squared distance out of products may be off.
+  """Largest error of a squared distance out of products.
 
   In ulps of both squared norms. Distances out of up to 4096 products were off
   by no more than 5 (float32) and 8 (float64) on CPU, where a product has many

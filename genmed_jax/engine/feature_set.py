@@ -1,82 +1,100 @@
-"""A set of features over the mesh, and what is computed of it alone."""
+"""Sets of features, with what is computed of one set alone.
 
-from collections.abc import Callable
-import functools
-import weakref
+A set that is compared with many others is fitted, or searched for neighbours,
+once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+import copy
+from typing import TypeVar
 
 import jax
+from jax.sharding import Mesh
 import numpy as np
 
-from genmed_jax.data.features import Features
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.mesh import Rows
-from genmed_jax.engine.nearest import Nearest, own_neighbours
-from genmed_jax.metrics.frechet import fit_gaussian, Gaussian
+from genmed_jax.engine.mesh import to_host
+from genmed_jax.engine.rows import (
+  count_and_finite,
+  gather,
+  host_rows,
+  Rows,
+  shard_rows,
+  take_rows,
+)
 
-NEIGHBOURS = 5
+T = TypeVar('T')
+
+# Outputs of a network that metrics read in place of the feature vector.
+OUTPUTS = ('logits', 'spatial', 'predicted_dice')
 
 
 class FeatureSet:
-  """One set, to be compared with any number of others.
+  """Rows of features that lie on the devices.
 
-  Statistics of the set alone are computed when first asked for and kept.
+  Attributes:
+    rows: ``[n, d]`` over the mesh.
   """
 
-  def __init__(
-    self,
-    mesh: jax.sharding.Mesh,
-    features: Features,
-    items: np.ndarray | None = None,
-  ):
-    """Points at this process's share of the set; nothing is computed yet.
-
-    Args:
-      mesh: The devices.
-      features: The share, or what it is a part of.
-      items: Which rows of ``features`` are the share, ascending; all if None.
-    """
-    self.mesh = mesh
-    self.features = features
-    self._items = np.arange(len(features.values)) if items is None else items
-    self._rows = lambda: None
+  def __init__(self, rows: Rows):
+    """Wraps rows; nothing is computed yet."""
+    self._rows = rows
+    self._kept = {}
 
   @property
   def rows(self) -> Rows:
-    """Features over the mesh, ``[n, d]``; of a part only while in use."""
-    rows = self._rows()
-    if rows is None:
-      rows = self._shard(self.features.values)
-      whole = len(self._items) == len(self.features.values)
-      self._rows = (lambda: rows) if whole else _while_in_use(rows)
-    return rows
+    """Features over the mesh, ``[n, d]``."""
+    return self._rows
 
-  @functools.cached_property
+  @property
+  def mesh(self) -> Mesh:
+    """The devices."""
+    return mesh_lib.mesh_of(self.rows.values)
+
+  @property
   def count(self) -> int:
-    """How many images there are, on all processes."""
-    return int(self.rows.mask.sum())
+    """Number of images, on all processes."""
+    return self.get(_count_and_finite)[0]
 
-  @functools.cached_property
-  def gaussian(self) -> Gaussian:
-    """Gaussian fit."""
-    return fit_gaussian(self.rows.values, mask=self.rows.mask)
+  @property
+  def is_finite(self) -> bool:
+    """Whether every feature is finite."""
+    return self.get(_count_and_finite)[1]
 
-  @functools.cached_property
-  def neighbours(self) -> Nearest:
-    """The nearest others of each image, ``[n, NEIGHBOURS]``."""
-    return own_neighbours(self.rows.values, k=NEIGHBOURS, mask=self.rows.mask)
+  @property
+  def shape(self) -> tuple[int, ...]:
+    """Shape of the features, padding included."""
+    return self.rows.values.shape
 
-  def beside(self, tap: str) -> Rows | None:
-    """Another output of the network over the mesh, where there is one."""
-    values = self.features.beside.get(tap)
-    return None if values is None else self._shard(values)
+  @property
+  def width(self) -> int:
+    """Number of features."""
+    return self.shape[1]
+
+  def get(self, function: Callable[..., T], **options) -> T:
+    """``function(self, **options)``, computed once and kept.
+
+    Args:
+      function: Of a feature set, to something that is not as large as it.
+      **options: Hashable; each choice of them is kept apart.
+    """
+    key = function, tuple(sorted(options.items()))
+    if key not in self._kept:
+      self._kept[key] = function(self, **options)
+    return self._kept[key]
+
+  @contextlib.contextmanager
+  def in_use(self) -> Iterator[None]:
+    """Keeps the rows on the devices while the block runs."""
+    yield
 
   def pick(self, chosen: np.ndarray) -> 'FeatureSet':
-    """The images at these places of the whole set, on all processes."""
-    start, _ = mesh_lib.global_rows(len(self._items))
-    mine = np.isin(np.arange(start, start + len(self._items)), chosen)
-    return FeatureSet(self.mesh, self.features, self._items[mine])
+    """The images at these places among all, in ascending order."""
+    positions = np.flatnonzero(to_host(self.rows.mask))[np.sort(chosen)]
+    return FeatureSet(take_rows(self.rows, positions))
 
-  def draw(self, random: np.random.Generator, *sizes: int):
+  def draw(self, random: np.random.Generator, *sizes: int) -> list:
     """Disjoint random parts of these sizes."""
     order = random.permutation(self.count)
     ends = np.cumsum(sizes)
@@ -86,26 +104,126 @@ class FeatureSet:
     ]
 
   def to_host(self) -> np.ndarray:
-    """The features of all processes, ``[n, d]``, on every process."""
-    return mesh_lib.gather(self.mesh, self._mine(self.features.values))
+    """Features of all processes, ``[n, d]``, on every process."""
+    return host_rows(*self.rows)
 
-  def _shard(self, values: np.ndarray) -> Rows:
+
+class LocalFeatures(FeatureSet):
+  """Features of which every process holds a share on its host.
+
+  They are laid over the mesh when they are first used: those of a whole set
+  for good, those of a part for as long as a kernel uses them, so that many
+  parts may be drawn.
+  """
+
+  def __init__(
+    self,
+    mesh: Mesh,
+    values: np.ndarray,
+    outputs: Mapping[str, np.ndarray] | None = None,
+  ):
+    """Points at this process's share; nothing is computed yet.
+
+    Args:
+      mesh: The devices.
+      values: The share ``[n, d]``.
+      outputs: Named outputs of the network for the same images, ``[n, ...]``.
+    """
+    self._mesh = mesh
+    self._values = values
+    self._outputs = outputs or {}
+    self._items = np.arange(len(values))
+    self._whole = None
+    self._laid = None
+    self._users = 0
+    self._kept = {}
+
+  @property
+  def rows(self) -> Rows:
+    """Features over the mesh, ``[n, d]``."""
+    if self._laid is not None:
+      return self._laid
     with jax.enable_x64(True):  # Or float64 features would be cut.
-      return mesh_lib.shard_rows(self.mesh, self._mine(values))
+      rows = shard_rows(self._mesh, self._share())
+    if self._users or self._is_whole:
+      self._laid = rows
+    return rows
 
-  def _mine(self, values: np.ndarray) -> np.ndarray:
+  @contextlib.contextmanager
+  def in_use(self) -> Iterator[None]:
+    """Keeps the rows on the devices while the block runs."""
+    self._users += 1
+    try:
+      yield
+    finally:
+      self._users -= 1
+      if not (self._users or self._is_whole):
+        self._laid = None
+
+  @property
+  def count(self) -> int:
+    """Number of images, on all processes."""
+    return self.get(_count_of_shares)
+
+  @property
+  def is_finite(self) -> bool:
+    """Whether every feature is finite."""
+    if not self._is_whole and self._whole.is_finite:
+      return True
+    return super().is_finite
+
+  @property
+  def mesh(self) -> Mesh:
+    """The devices."""
+    return self._mesh
+
+  @property
+  def shape(self) -> tuple[int, ...]:
+    """Shape of the share."""
+    return (len(self._items), *self._values.shape[1:])
+
+  @property
+  def outputs(self) -> frozenset[str]:
+    """Names of the outputs that are there beside the features."""
+    return frozenset(self._outputs)
+
+  def output(self, name: str) -> FeatureSet:
+    """Another output of the network, of the same images."""
+    whole = LocalFeatures(self._mesh, self._outputs[name])
+    return whole if self._is_whole else whole.part(self._items)
+
+  def part(self, items: np.ndarray) -> 'LocalFeatures':
+    """The images at these places of the share, ascending."""
+    part = copy.copy(self)
+    part._items = self._items[items]
+    part._whole = self if self._is_whole else self._whole
+    part._laid, part._users, part._kept = None, 0, {}
+    return part
+
+  def pick(self, chosen: np.ndarray) -> FeatureSet:
+    """The images at these places among those of all processes."""
+    start, _ = mesh_lib.global_rows(len(self._items))
+    places = np.arange(start, start + len(self._items))
+    return self.part(np.flatnonzero(np.isin(places, chosen)))
+
+  def to_host(self) -> np.ndarray:
+    """Features of all processes, ``[n, d]``, on every process."""
+    return gather(self._mesh, self._share())
+
+  @property
+  def _is_whole(self) -> bool:
+    return self._whole is None
+
+  def _share(self) -> np.ndarray:
     """The share's rows in single precision or better; a copy if need be."""
-    whole = len(self._items) == len(values)
-    mine = values if whole else values[self._items]
+    mine = self._values if self._is_whole else self._values[self._items]
     return mine.astype(np.promote_types(mine.dtype, np.float32), copy=False)
 
 
-def _while_in_use(rows: Rows) -> Callable[[], Rows | None]:
-  """Gives the rows back as long as somebody else holds on to their values."""
-  values, mask = weakref.ref(rows.values), rows.mask
+def _count_of_shares(x: LocalFeatures) -> int:
+  return mesh_lib.global_rows(len(x._items))[1]
 
-  def found() -> Rows | None:
-    there = values()
-    return None if there is None else Rows(there, mask)
 
-  return found
+def _count_and_finite(x: FeatureSet) -> tuple[int, bool]:
+  count, finite = map(to_host, count_and_finite(x.rows))
+  return int(count), bool(finite)

@@ -31,7 +31,7 @@ def _weights(extent: int, sigma) -> jax.Array:
 
 
 def depth_inside(mask: jax.Array, *, reach: int) -> jax.Array:
-  """How far each pixel of a region is from the nearest one outside it.
+  """Distance of each pixel of a region from the nearest one outside it.
 
   The exact Euclidean distance up to ``reach`` pixels; what is deeper gets
   infinity, and what is outside 0. Beyond the image's edges nothing is outside.

@@ -14,11 +14,12 @@ from genmed_jax.engine.distances import (
   pair_info,
   squared_distances,
 )
-from genmed_jax.engine.mesh import put_rows, Rows, spread_rows, to_host
+from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.pairs import fold_own_pairs, fold_pairs, others, own
-from genmed_jax.engine.rows import map_rows
+from genmed_jax.engine.rows import map_rows, put_rows, Rows, spread_rows
 
 OFFSET = 1.0  # Of the polynomial kernel.
+CMMD_BANDWIDTH = 10.0  # Of the kernel of unit rows.
 _SMALL_TILE = 256  # Of sets of 1000: little is computed below the diagonal.
 
 
@@ -31,11 +32,19 @@ class Columns(NamedTuple):
 
 
 class Weighted(NamedTuple):
-  """A kernel, and 0/1 weights ``[n, S]`` and ``[m, S]`` of its images."""
+  """A kernel, and the images whose pairs it is summed over.
+
+  Attributes:
+    kernel: Of tiles of products, and what is known of their rows and columns.
+    weights_x: 0/1, ``[n, S]``.
+    weights_y: 0/1, ``[m, S]``.
+    diagonal: The kernel of an image with itself, where such pairs count.
+  """
 
   kernel: Callable
   weights_x: np.ndarray
   weights_y: np.ndarray
+  diagonal: float | None = None
 
 
 def weighted_mmd(
@@ -44,12 +53,10 @@ def weighted_mmd(
   asked: list[Weighted],
   *,
   bandwidth: float = 1.0,
-  diagonal: float | None = None,
 ) -> list[Columns]:
   """MMD² of the images that each column of weights picks, kernel by kernel.
 
-  Constants drop out of it, so kernels leave out what costs them digits. With
-  a kernel's value on the ``diagonal``, pairs of an image with itself count.
+  Constants drop out of it, so kernels leave out what costs them digits.
   """
   kernels = tuple(weighted.kernel for weighted in asked)
   origin = common_origin(x)
@@ -92,7 +99,7 @@ def weighted_mmd(
         own_sums[side][which],
         cross_sums[side][which],
         weights[1 - side],
-        diagonal,
+        asked[which].diagonal,
       )
       for side in (0, 1)
     ]
@@ -137,18 +144,21 @@ def union_mmd(x: Rows, y: Rows, *, origin) -> Columns:
 
 
 def _kernel_info(x: Rows, origin, bandwidth=1.0) -> dict[str, jax.Array]:
-  """What kernels know of a row, beside what distances do, float32."""
+  """Per-row values for kernels, beyond those for distances, float32."""
   return map_rows(x, _known_of_row, (origin, np.float64(bandwidth)))
 
 
 def _known_of_row(row, context):
   origin, bandwidth = context
   width = row.shape[0]
+  length = jnp.sqrt(row @ row)
   known = {
     'per_width': 1 / width,
     'linear': (row - origin) @ origin / width,
     'at_origin': origin @ origin / width + OFFSET,
     'sharpness': 1 / (2 * bandwidth**2),
+    'unit': jnp.where(length > 0, width**0.5 / length, 0) / CMMD_BANDWIDTH,
+    'unit_half': (length > 0) / (2 * CMMD_BANDWIDTH**2),
   }
   return {name: jnp.float32(value) for name, value in known.items()}
 
@@ -198,6 +208,21 @@ def gaussian_kernel(products, row, column):
   return jnp.expm1(-own(row['sharpness'], 1) * squared)
 
 
+def unit_gaussian_kernel(products, row, column):
+  """:func:`gaussian_kernel` of rows brought to length one, at CMMD's width.
+
+  Rows of zeros stay. The exponent is within 1/50, where four terms of the
+  series have every digit of float32, at a fraction of the cost of ``expm1``.
+  """
+  linear = own(row['linear'], 1) + others(column['linear'], 1)
+  s = products * own(row['per_width'], 1) + linear
+  mean_product = s + (own(row['at_origin'], 1) - OFFSET)
+  exponent = mean_product * own(row['unit'], 1) * others(column['unit'], 1)
+  exponent -= own(row['unit_half'], 1) + others(column['unit_half'], 1)
+  series = 1 + exponent / 3 * (1 + exponent / 4)
+  return exponent * (1 + exponent / 2 * series)
+
+
 def _add(state, other):
   return jax.tree.map(jnp.add, state, other)
 
@@ -217,6 +242,6 @@ def _own_half(weights, own_sums, cross_sums, other_weights, diagonal):
   return value, 4 * spread.sum(0) / (size - 1)
 
 
-def everyone(x: Rows, y: Rows) -> tuple[np.ndarray, np.ndarray]:
-  """Weights that pick every image, ``[n, 1]`` and ``[m, 1]``."""
-  return tuple(np.ones((int(r.mask.sum()), 1), np.float32) for r in (x, y))
+def everyone(n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
+  """Weights that pick all of n and m images, ``[n, 1]`` and ``[m, 1]``."""
+  return np.ones((n, 1), np.float32), np.ones((m, 1), np.float32)

@@ -1,32 +1,43 @@
-"""What statistics of large sets give back to the system when they are done."""
+"""Memory that statistics of large sets give back when they are done.
+
+Where devices are the host's cores, compiled programs share their memory with
+images: those of all metrics on 10,000 x 2048 features take 0.8 GB, partly in
+pieces that glibc keeps when they are freed.
+"""
 
 import ctypes
 
 import jax
 
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.metrics import Comparison
+from genmed_jax.engine.feature_set import FeatureSet
 
 # Bytes of features from which on a statistic takes longer than its compilation.
 _LARGE = 1 << 28
 
+_releases = False
 
-def release(done: Comparison) -> None:
-  """Drops what is compiled and what is freed, after a statistic of large sets.
 
-  Where devices are the host's cores, programs share their memory with images:
-  those of all metrics on 10,000 x 2048 features take 0.8 GB, partly in pieces
-  that glibc keeps when they are freed. A program that is needed again comes
-  from the folder of compiled ones.
+def release_programs() -> None:
+  """Makes :func:`release` drop the programs of this process from now on.
+
+  For commands: in a library call it would drop the caller's programs too.
+  """
+  global _releases
+  _releases = True
+
+
+def release(*sets: FeatureSet) -> None:
+  """Drops compiled programs and freed memory after a statistic of large sets.
+
+  A program that is needed again comes from the folder of compiled ones.
 
   Args:
-    done: The comparison that a metric has been measured on.
+    *sets: Those that the statistic was of.
   """
-  sets = done.reference, done.generated
-  values = [each.features.values for each in sets]
-  if sum(each.nbytes for each in values) < _LARGE:
+  if not _releases or not mesh_lib.is_cpu(sets[0].mesh):
     return
-  if not mesh_lib.is_cpu(done.reference.mesh):
+  if sum(4 * x.count * x.width for x in sets) < _LARGE:
     return
   jax.clear_caches()
   if trim := getattr(ctypes.CDLL(None), 'malloc_trim', None):

@@ -8,7 +8,6 @@ rows by summing the mask and never by looking at a shape.
 
 from collections.abc import Callable
 import functools
-from typing import NamedTuple
 
 import jax
 from jax.experimental import multihost_utils
@@ -18,13 +17,6 @@ import numpy as np
 DATA_AXIS = 'data'
 ROWS = PartitionSpec(DATA_AXIS)
 REPLICATED = PartitionSpec()
-
-
-class Rows(NamedTuple):
-  """Rows laid over the mesh: ``values [n, ...]`` and ``mask [n]`` (bool)."""
-
-  values: jax.Array
-  mask: jax.Array
 
 
 def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:
@@ -51,30 +43,9 @@ def local_share(n: int) -> range:
 
 
 def global_rows(n_local: int) -> tuple[int, int]:
-  """Where this process's rows start among all, and how many all are."""
+  """Start of this process's rows among all, and the number of all."""
   counts = multihost_utils.process_allgather(np.array(n_local)).reshape(-1)
   return int(counts[: jax.process_index()].sum()), int(counts.sum())
-
-
-def shard_rows(mesh: Mesh, local: np.ndarray) -> Rows:
-  """Lays this process's rows, and every other's, over the mesh.
-
-  Args:
-    mesh: The mesh from :func:`data_mesh`.
-    local: ``[n_local, ...]``, the rows this process holds; the counts may
-      differ between processes.
-
-  Returns:
-    Rows in process order, zero-padded so that every device holds equally
-    many, with the padding masked out.
-  """
-  counts = multihost_utils.process_allgather(np.array(len(local)))
-  local_devices = len(mesh.local_devices)
-  per_device = max(1, -(-int(np.max(counts)) // local_devices))
-  mask = np.arange(per_device * local_devices) < len(local)
-  if padding := len(mask) - len(local):  # Or a copy is saved.
-    local = np.pad(local, [(0, padding)] + [(0, 0)] * (local.ndim - 1))
-  return Rows(to_mesh(mesh, local), to_mesh(mesh, mask))
 
 
 def to_mesh(mesh: Mesh, local: np.ndarray) -> jax.Array:
@@ -117,75 +88,11 @@ def replicate(mesh: Mesh, tree):
   return jax.device_put(tree, NamedSharding(mesh, REPLICATED))
 
 
-def as_rows(x, mask=None) -> Rows:
-  """Wraps features a caller hands to a metric, sharded or not, with a mask."""
-  values = x if isinstance(x, jax.Array) else jax.numpy.asarray(x)
-  if mask is None:
-    mask = jax.numpy.ones(values.shape[0], bool, device=_row_sharding(values))
-  return Rows(values, jax.numpy.asarray(mask).astype(bool))
-
-
-def _row_sharding(values: jax.Array):
-  if isinstance(values.sharding, NamedSharding):
-    return NamedSharding(values.sharding.mesh, ROWS)
-  return values.sharding
-
-
-def put_rows(like: Rows, values: np.ndarray) -> jax.Array:
-  """Lays ``values [n, ...]``, known to every process, as ``like`` is laid."""
-  return jax.device_put(values, _row_sharding(like.values))
-
-
-def spread_rows(x: Rows, values: np.ndarray) -> jax.Array:
-  """Lays values of the rows of ``x`` that count, ``[count, ...]``, as ``x``."""
-  mask = to_host(x.mask)
-  spread = np.zeros((len(mask), *values.shape[1:]), values.dtype)
-  spread[mask] = values
-  return put_rows(x, spread)
-
-
-def take_rows(
-  x: Rows, positions: np.ndarray, *, few_sizes: bool = True
-) -> Rows:
-  """The rows at ``positions``, in this order, laid out over the same mesh.
-
-  Padded to one of few sizes, for few compilations; without ``few_sizes``, for
-  numbers that do not vary, by no more than the devices need.
-  """
-  sharding = _row_sharding(x.values)
-  each = -(-len(positions) // len(sharding.device_set))
-  if few_sizes:
-    each = _common_size(each)
-  padding = each * len(sharding.device_set) - len(positions)
-  mask = np.arange(len(positions) + padding) < len(positions)
-  # One compiled gather: indexing by hand takes three times as long.
-  taken = jax.numpy.take(x.values, np.pad(positions, (0, padding)), axis=0)
-  return Rows(jax.device_put(taken, sharding), jax.device_put(mask, sharding))
-
-
-def _common_size(count: int) -> int:
-  """The least of few sizes that holds so many rows."""
-  if count > 1024:
-    return -(-count // 1024) * 1024
-  return 1 << max(0, count - 1).bit_length()
-
-
 def to_host(x: jax.Array) -> np.ndarray:
   """The whole global array, on every process."""
   if x.is_fully_addressable or x.is_fully_replicated:
     return np.asarray(x)
   return multihost_utils.process_allgather(x, tiled=True)
-
-
-def host_rows(values: jax.Array, mask: jax.Array) -> np.ndarray:
-  """The rows that count of the whole global array, on every process."""
-  return to_host(values)[to_host(mask)]
-
-
-def gather(mesh: Mesh, local: np.ndarray) -> np.ndarray:
-  """The rows of every process, in process order, on every process."""
-  rows = shard_rows(mesh, local)
-  return host_rows(*rows)
 
 
 def network_options(mesh: Mesh) -> dict[str, str]:
@@ -229,7 +136,7 @@ def product_jit(*, static_argnames: tuple[str, ...]) -> Callable:
 
 @functools.cache
 def _fusion_options(mesh: Mesh, *kinds: str) -> dict[str, str]:
-  """What YNNPACK does on CPU; nothing if this XLA knows no such option."""
+  """YNNPACK options on CPU; none if this XLA knows no such option."""
   if not is_cpu(mesh):
     return {}
   kinds = ','.join(f'LIBRARY_FUSION_TYPE_{kind}' for kind in kinds)

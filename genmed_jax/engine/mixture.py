@@ -12,11 +12,11 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.distances import rounding
-from genmed_jax.engine.mesh import host_rows, Rows, to_host
+from genmed_jax.engine.mesh import to_host
+from genmed_jax.engine.rows import host_rows, Rows
 from genmed_jax.engine.tiles import fold_tiles, map_tiles
 
 _SWEPT = 64  # Rows of distances taken at once: what a core's cache holds.
@@ -24,7 +24,7 @@ _EVALUATED = 1024  # Rows whose distances are computed at once.
 
 
 class Fit(NamedTuple):
-  """How variances are fitted.
+  """Options of the fit of variances.
 
   Attributes:
     steps: Of Adam, at most.
@@ -193,6 +193,8 @@ def _components(log_variances, log_weights, width):
 
 @mesh_lib.product_jit(static_argnames=('width', 'fit'))
 def _fit(distances, mask, start, log_weights, *, width, fit, mesh):
+  import optax
+
   rate = optax.piecewise_constant_schedule(fit.rate, {fit.decay_after: 0.1})
   adam = optax.adam(rate)
 

@@ -10,8 +10,8 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.engine.mesh import has_fast_float64, mesh_of, Rows, to_host
-from genmed_jax.engine.rows import fold_rows
+from genmed_jax.engine.mesh import has_fast_float64, mesh_of, to_host
+from genmed_jax.engine.rows import fold_rows, Rows
 
 _BLOCKS = 8  # Of features, in a row of the covariance.
 _TILE = 1024  # Rows multiplied at once: few passes over the blocks.
@@ -20,7 +20,7 @@ _TILE = 1024  # Rows multiplied at once: few passes over the blocks.
 class Moments(NamedTuple):
   """First and second moments of rows about a centre; float64, on the host.
 
-  Moments of disjoint rows about one centre add up, and subtract.
+  Moments of disjoint rows add up, and subtract, about the centre of the first.
 
   Attributes:
     centre: ``[d]``.
@@ -56,11 +56,22 @@ class Moments(NamedTuple):
     """Moments of the rows that are not in ``other``."""
     return self._merged(other, -1)
 
+  def about(self, centre: np.ndarray) -> 'Moments':
+    r"""The same rows about another centre.
+
+    .. math:: S' = S + t \delta^\top + \delta t^\top + n \delta \delta^\top,
+      \quad t' = t + n \delta, \quad \delta = c - c'
+    """
+    if np.array_equal(self.centre, centre):
+      return self
+    step = self.centre - centre
+    total = self.total + self.count * step
+    scatter = self.scatter + np.outer(self.total, step) + np.outer(step, total)
+    return Moments(centre, self.count, total, scatter)
+
   def _merged(self, other: 'Moments', sign: int) -> 'Moments':
-    if not np.array_equal(self.centre, other.centre):
-      raise ValueError('moments about different centres do not add up')
-    own, others = self[1:], (sign * value for value in other[1:])
-    return Moments(self.centre, *map(np.add, own, others))
+    others = (sign * value for value in other.about(self.centre)[1:])
+    return Moments(self.centre, *map(np.add, self[1:], others))
 
 
 def row_mean(x: Rows) -> tuple[jax.Array, jax.Array]:
@@ -135,7 +146,7 @@ def _add(values, valid, info, context, state):
 
 
 def _block_pairs(width: int) -> list[tuple[slice, slice]]:
-  """Which features meet which in the blocks on and above the diagonal."""
+  """Pairs of feature ranges of the blocks on and above the diagonal."""
   size = -(-width // _BLOCKS)
   blocks = [slice(i, min(i + size, width)) for i in range(0, width, size)]
   return list(itertools.combinations_with_replacement(blocks, 2))

@@ -21,9 +21,13 @@ from genmed_jax.engine.distances import (
   rounding,
   squared_distances,
 )
-from genmed_jax.engine.mesh import as_rows, put_rows, Rows, take_rows, to_host
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import check_count, on_feature_sets
+from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.pairs import fold_own_pairs, fold_pairs, others, own
-from genmed_jax.engine.rows import check_features
+from genmed_jax.engine.rows import put_rows, Rows, take_rows
+
+NEIGHBOURS = 5  # Of each image, in metrics.
 
 _NOBODY = np.iinfo(np.int32).max  # The row of a neighbour not yet found.
 
@@ -40,15 +44,15 @@ class Nearest(NamedTuple):
 
 
 class View(NamedTuple):
-  """A set that looks at another, row by row, and what is known of both.
+  """A fold of queries over a database, with what is known of the rows of both.
 
   Attributes:
-    rows: Who looks.
-    over: At whom.
+    rows: Queries.
+    over: Database.
     update: As ``row_update`` of ``pairs.fold_pairs``.
-    start: Of rows and a dtype, what they have seen before the first pair.
-    info: Of the rows that look.
-    over_info: Of those they look at.
+    start: Of rows and a dtype, the state before the first pair.
+    info: Of the queries.
+    over_info: Of the database.
     origin: ``[d]``, of the products.
   """
 
@@ -61,13 +65,13 @@ class View(NamedTuple):
   origin: jax.Array
 
 
-def own_neighbours(x, *, k: int = 5, mask=None) -> Nearest:
+@on_feature_sets
+def own_neighbours(x: FeatureSet, *, k: int = NEIGHBOURS) -> Nearest:
   """The ``k`` nearest other images of the same set.
 
   Args:
     x: Features, ``[n, d]``.
-    k: How many.
-    mask: ``[n]``, nonzero for rows that count; all rows if None.
+    k: Number of neighbours of each image.
 
   Returns:
     :class:`Nearest` of the rows that count, in order, ``[n, k]``.
@@ -76,33 +80,31 @@ def own_neighbours(x, *, k: int = 5, mask=None) -> Nearest:
     ValueError: if a feature is not finite or an image has no ``k`` others
       (``TooFewImages``).
   """
-  with jax.enable_x64(True):
-    x = as_rows(x, mask)
-    check_features(x, at_least=k + 1)
-    origin = common_origin(x)
-    info = pair_info(x, origin)
-    aware = info | {'itself': info['index']}
-    start = nearest_start(k)
-    view = View(x, x, take_nearest, start, aware, info, origin)
-    found = fold_own_pairs(
-      x,
-      take_nearest,
-      _merge,
-      start(x, np.float32),
-      origin=origin,
-      info=info,
-    )
-    return _settled(view, found)
+  check_count(k + 1, x=x)
+  rows = x.rows
+  origin = common_origin(rows)
+  info = pair_info(rows, origin)
+  aware = info | {'itself': info['index']}
+  start = nearest_start(k)
+  view = View(rows, rows, take_nearest, start, aware, info, origin)
+  found = fold_own_pairs(
+    rows,
+    take_nearest,
+    _merge,
+    start(rows, np.float32),
+    origin=origin,
+    info=info,
+  )
+  return _settled(view, found)
 
 
-def nearest_neighbours(x, y, *, mask_x=None, mask_y=None) -> Nearest:
+@on_feature_sets(at_least=1)
+def nearest_neighbours(x: FeatureSet, y: FeatureSet) -> Nearest:
   """The nearest image of ``x`` to each of ``y``.
 
   Args:
     x: Features, ``[n, d]``.
     y: Features, ``[m, d]``.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
 
   Returns:
     :class:`Nearest` of the rows of ``y`` that count, in order, ``[m, 1]``.
@@ -111,17 +113,15 @@ def nearest_neighbours(x, y, *, mask_x=None, mask_y=None) -> Nearest:
     ValueError: if the widths differ, a feature is not finite or a set is empty
       (``TooFewImages``).
   """
-  with jax.enable_x64(True):
-    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_features(x, y, at_least=1)
-    origin = common_origin(x)
-    info = pair_info(y, origin), pair_info(x, origin)
-    view = View(y, x, take_nearest, nearest_start(1), *info, origin)
-    return _settled(view, _look(view, np.float32))
+  database, queries = x.rows, y.rows
+  origin = common_origin(database)
+  info = pair_info(queries, origin), pair_info(database, origin)
+  view = View(queries, database, take_nearest, nearest_start(1), *info, origin)
+  return _settled(view, _look(view, np.float32))
 
 
 def nearest_start(k: int) -> Callable:
-  """What rows know of their ``k`` nearest before the first pair.
+  """The state of a search for ``k`` neighbours before the first pair.
 
   One more is kept than asked for: it shows how close the call was.
   """
@@ -207,7 +207,7 @@ def is_close(view: View, found: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _look(view: View, dtype) -> dict[str, jax.Array]:
-  """What the rows of a view see, with products of this dtype."""
+  """The state after all pairs, with products of this dtype."""
   seen, _ = fold_pairs(
     view.rows,
     view.over,
@@ -222,7 +222,7 @@ def _look(view: View, dtype) -> dict[str, jax.Array]:
 
 
 def look_again(view: View, found: dict, doubtful: np.ndarray) -> None:
-  """Folds the doubtful rows in float64 and puts them in their places."""
+  """Recomputes doubtful rows in float64; updates ``found`` in place."""
   positions = np.flatnonzero(doubtful)
   if len(positions) == 0:
     return

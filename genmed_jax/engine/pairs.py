@@ -20,7 +20,7 @@ import tqdm
 
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.blocks import fold_block
-from genmed_jax.engine.mesh import Rows
+from genmed_jax.engine.rows import Rows
 
 TILE = 1024  # Products of smaller tiles are slower, larger ones not faster.
 _LONG = 400  # Tiles a device takes in a fold that shows its progress.

@@ -1,23 +1,119 @@
-r"""Folds over the rows of a feature set: the statistics of single images.
+"""Rows over the mesh, and sums and maps over them.
 
-They take the features tile by tile, device by device, and never hold more
-than a tile: :func:`fold_rows` for sums over images (moments, class marginals),
-:func:`map_rows` for a value per image (influences, leverages). Statistics of
-pairs of images are in ``pairs``.
+Rows are padded so that every device holds equally many, and carry a mask: a
+kernel counts rows by summing the mask and never by looking at a shape. Sums
+and maps take the rows tile by tile, device by device, and never hold more
+than a tile. Statistics of pairs of rows are in ``pairs``.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax import lax
+from jax.experimental import multihost_utils
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+import numpy as np
 
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.mesh import Rows, to_host
+from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.tiles import fold_tiles, map_tiles
 
 TILE = 256  # Rows of 2048 float64 features: they stay in a core's cache.
+
+
+class Rows(NamedTuple):
+  """Rows laid over the mesh: ``values [n, ...]`` and ``mask [n]`` (bool)."""
+
+  values: jax.Array
+  mask: jax.Array
+
+
+def shard_rows(mesh: Mesh, local: np.ndarray) -> Rows:
+  """Lays this process's rows, and those of all others, over the mesh.
+
+  Args:
+    mesh: The mesh from ``mesh.data_mesh``.
+    local: ``[n_local, ...]``, the rows this process holds; the counts may
+      differ between processes.
+
+  Returns:
+    Rows in process order, zero-padded so that every device holds equally
+    many, with the padding masked out.
+  """
+  counts = multihost_utils.process_allgather(np.array(len(local)))
+  local_devices = len(mesh.local_devices)
+  per_device = max(1, -(-int(np.max(counts)) // local_devices))
+  mask = np.arange(per_device * local_devices) < len(local)
+  if padding := len(mask) - len(local):  # Or a copy is saved.
+    local = np.pad(local, [(0, padding)] + [(0, 0)] * (local.ndim - 1))
+  return Rows(mesh_lib.to_mesh(mesh, local), mesh_lib.to_mesh(mesh, mask))
+
+
+def as_rows(values) -> Rows:
+  """Wraps an array ``[n, ...]``, sharded or not: all of its rows count."""
+  if not isinstance(values, jax.Array):
+    values = jnp.asarray(values)
+  mask = jnp.ones(values.shape[0], bool, device=_row_sharding(values))
+  return Rows(values, mask)
+
+
+def _row_sharding(values: jax.Array):
+  if isinstance(values.sharding, NamedSharding):
+    return NamedSharding(values.sharding.mesh, mesh_lib.ROWS)
+  return values.sharding
+
+
+def put_rows(like: Rows, values: np.ndarray) -> jax.Array:
+  """Lays ``values [n, ...]``, known to every process, as ``like`` is laid."""
+  return jax.device_put(values, _row_sharding(like.values))
+
+
+def spread_rows(x: Rows, values: np.ndarray) -> jax.Array:
+  """Lays values of the rows of ``x`` that count, ``[count, ...]``, as ``x``."""
+  mask = to_host(x.mask)
+  spread = np.zeros((len(mask), *values.shape[1:]), values.dtype)
+  spread[mask] = values
+  return put_rows(x, spread)
+
+
+def take_rows(
+  x: Rows, positions: np.ndarray, *, few_sizes: bool = True
+) -> Rows:
+  """The rows at ``positions``, in this order, laid out over the same mesh.
+
+  Padded to one of few sizes, for few compilations; without ``few_sizes``, for
+  numbers that do not vary, by no more than the devices need.
+  """
+  sharding = _row_sharding(x.values)
+  each = -(-len(positions) // len(sharding.device_set))
+  if few_sizes:
+    each = _common_size(each)
+  padding = each * len(sharding.device_set) - len(positions)
+  mask = np.arange(len(positions) + padding) < len(positions)
+  # One compiled gather: indexing by hand takes three times as long.
+  taken = jnp.take(x.values, np.pad(positions, (0, padding)), axis=0)
+  return Rows(jax.device_put(taken, sharding), jax.device_put(mask, sharding))
+
+
+def _common_size(count: int) -> int:
+  """The least of few sizes that holds so many rows."""
+  if count > 1024:
+    return -(-count // 1024) * 1024
+  return 1 << max(0, count - 1).bit_length()
+
+
+def host_rows(values: jax.Array, mask: jax.Array) -> np.ndarray:
+  """The rows that count of the whole global array, on every process."""
+  return to_host(values)[to_host(mask)]
+
+
+def gather(mesh: Mesh, local: np.ndarray) -> np.ndarray:
+  """The rows of every process, in process order, on every process."""
+  if jax.process_count() == 1:
+    return local
+  return host_rows(*shard_rows(mesh, local))
 
 
 def fold_rows(
@@ -36,7 +132,7 @@ def fold_rows(
     update: Pure function ``(values [a, d] float64, valid [a], info slice,
       context, state) -> state``, additive in the valid rows; others are 0.
     state: Pytree of zeros to start from.
-    info: Pytree of ``[n, ...]``, what the update knows of each row.
+    info: Pytree of ``[n, ...]``, known to the update of each row.
     context: Pytree that every tile sees whole.
     tile: Rows in a tile, at most.
 
@@ -64,42 +160,9 @@ def map_rows(x: Rows, function: Callable, context: Any) -> Any:
   return _map_rows(x.values, context, function=function, mesh=mesh)
 
 
-class TooFewImages(ValueError):
-  """A set is too small for a statistic to be defined."""
-
-
-def check_features(x: Rows, y: Rows | None = None, *, at_least: int = 2):
-  """Raises unless all are ``[n, d]`` of one width and enough rows count.
-
-  Args:
-    x: A feature set, the real one if there are two.
-    y: The generated set.
-    at_least: How many rows are enough.
-
-  Raises:
-    ValueError: if a set is not a matrix, the widths differ or a feature is
-      not finite.
-    TooFewImages: if fewer than ``at_least`` rows of a set count.
-  """
-  sets = {'': x} if y is None else {'real ': x, 'generated ': y}
-  for rows in sets.values():
-    if rows.values.ndim != 2:
-      raise ValueError(f'features must be [n, d], not {rows.values.shape}')
-  if y is not None and x.values.shape[1] != y.values.shape[1]:
-    raise ValueError(
-      'feature widths differ: '
-      f'{x.values.shape[1]} (real) and {y.values.shape[1]} (generated)'
-    )
-  for name, rows in sets.items():
-    count, finite = map(to_host, _count_and_finite(rows))
-    if count < at_least:
-      raise TooFewImages(f'needs at least {at_least} {name}images, got {count}')
-    if not finite:
-      raise ValueError(f'{name}features are not finite')
-
-
 @jax.jit
-def _count_and_finite(x: Rows) -> tuple[jax.Array, jax.Array]:
+def count_and_finite(x: Rows) -> tuple[jax.Array, jax.Array]:
+  """Number of the rows that count, and whether all of them are finite."""
   finite = jnp.all(jnp.isfinite(x.values) | ~x.mask[:, None])
   return x.mask.sum(), finite
 

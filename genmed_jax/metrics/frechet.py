@@ -2,22 +2,27 @@
 
 from typing import NamedTuple
 
-import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from genmed_jax.engine.mesh import as_rows, host_rows, Rows, to_host
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import on_feature_sets
+from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.moments import Moments, moments, row_mean
-from genmed_jax.engine.rows import check_features, map_rows
-
-
-class FrechetDistance(NamedTuple):
-  """``value`` in squared feature units and its ``std_error`` (or None)."""
-
-  value: float
-  std_error: float | None
+from genmed_jax.engine.rows import host_rows, map_rows
+from genmed_jax.errors import TooFewImages
+from genmed_jax.metrics.base import (
+  Alias,
+  Aspect,
+  Comparison,
+  Metric,
+  Score,
+  score_of,
+)
+from genmed_jax.statistics.direction import Direction
+from genmed_jax.statistics.intervals import Estimate
 
 
 class Gaussian(NamedTuple):
@@ -41,16 +46,10 @@ class Gaussian(NamedTuple):
     return np.linalg.norm(self.factor) ** 2
 
 
+@on_feature_sets
 def frechet_distance(
-  x,
-  y,
-  *,
-  mask_x=None,
-  mask_y=None,
-  std_error: bool = False,
-  fit_x: Gaussian | None = None,
-  fit_y: Gaussian | None = None,
-) -> FrechetDistance:
+  x: FeatureSet, y: FeatureSet, *, std_error: bool = False
+) -> Estimate:
   r"""Fréchet distance between Gaussian fits of two feature sets.
 
   .. math::
@@ -80,16 +79,12 @@ def frechet_distance(
   Args:
     x: Real features, ``[n, d]``.
     y: Generated features, ``[m, d]``.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
     std_error: Whether to compute the standard error too; with n, m >= d it
       takes eigenvectors, about three times the eigenvalues' cost.
-    fit_x: :func:`fit_gaussian` of ``x``, where it is there already.
-    fit_y: The same of ``y``.
 
   Returns:
-    :class:`FrechetDistance`; lower is better, 0 for equal fits. Biased upwards
-    by O(1/n + 1/m): compare at equal sizes.
+    :class:`Estimate` in squared feature units; lower is better, 0 for equal
+    fits. Biased upwards by O(1/n + 1/m): compare at equal sizes.
 
   Raises:
     ValueError: if the widths differ, a feature is not finite or a set has
@@ -98,58 +93,47 @@ def frechet_distance(
   References:
     Heusel et al., 2017, eq. 6; Dowson & Landau, 1982; Efron, 1982, ch. 6.
   """
-  with jax.enable_x64(True):
-    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_features(x, y)
-    fit_x, fit_y = fit_x or _fit(x), fit_y or _fit(y)
-    cross = fit_x.factor.T @ fit_y.factor
-    difference = fit_x.mean - fit_y.mean
-    value = (
-      difference @ difference
-      + fit_x.total_variance
-      + fit_y.total_variance
-      - 2 * _nuclear_norm(cross, fit_x.is_low_rank or fit_y.is_low_rank)
+  fit_x, fit_y = x.get(fit_gaussian), y.get(fit_gaussian)
+  cross = fit_x.factor.T @ fit_y.factor
+  difference = fit_x.mean - fit_y.mean
+  value = (
+    difference @ difference
+    + fit_x.total_variance
+    + fit_y.total_variance
+    - 2 * _nuclear_norm(cross, fit_x.is_low_rank or fit_y.is_low_rank)
+  )
+  value = max(float(value), 0.0)  # Equal fits differ by rounding.
+  if not std_error:
+    return Estimate(value)
+  variance = sum(
+    _jackknife_variance(rows, fit, root, sign * difference)
+    for rows, fit, root, sign in zip(
+      (x, y),
+      (fit_x, fit_y),
+      _map_roots(fit_x, fit_y, cross),
+      (1, -1),
+      strict=True,
     )
-    value = max(float(value), 0.0)  # Equal fits differ by rounding.
-    if not std_error:
-      return FrechetDistance(value, None)
-    variance = sum(
-      _jackknife_variance(rows, fit, root, sign * difference)
-      for rows, fit, root, sign in zip(
-        (x, y),
-        (fit_x, fit_y),
-        _map_roots(fit_x, fit_y, cross),
-        (1, -1),
-        strict=True,
-      )
-    )
-    return FrechetDistance(value, float(np.sqrt(variance)))
+  )
+  return Estimate(value, float(np.sqrt(variance)))
 
 
-def fit_gaussian(x, *, mask=None) -> Gaussian:
-  """The Gaussian fit of a feature set, to be used more than once.
+@on_feature_sets
+def fit_gaussian(x: FeatureSet) -> Gaussian:
+  """The Gaussian fit of a feature set.
 
   Args:
     x: Features, ``[n, d]``.
-    mask: ``[n]``, nonzero for rows that count; all rows if None.
 
   Raises:
     ValueError: if a feature is not finite or there are fewer than two images.
   """
-  with jax.enable_x64(True):
-    x = as_rows(x, mask)
-    check_features(x)
-    return _fit(x)
-
-
-def _fit(x: Rows) -> Gaussian:
-  count = int(x.mask.sum())
-  if count < x.values.shape[1]:
-    mean = to_host(row_mean(x)[1])
-    centred = host_rows(*x).astype(np.float64) - mean
-    return Gaussian(count, mean, centred.T / np.sqrt(count - 1), True)
-  fit = moments(x)
-  return Gaussian(count, fit.mean, _factor(fit), False)
+  if x.count < x.width:
+    mean = to_host(row_mean(x.rows)[1])
+    centred = x.to_host().astype(np.float64) - mean
+    return Gaussian(x.count, mean, centred.T / np.sqrt(x.count - 1), True)
+  fit = moments(x.rows)
+  return Gaussian(x.count, fit.mean, _factor(fit), False)
 
 
 def _factor(fit: Moments) -> np.ndarray:
@@ -201,10 +185,12 @@ def _map_roots(fit_x, fit_y, cross):
   return np.float32(from_x), np.float32(from_y)
 
 
-def _jackknife_variance(x: Rows, fit: Gaussian, root, difference) -> float:
+def _jackknife_variance(
+  x: FeatureSet, fit: Gaussian, root, difference
+) -> float:
   count = np.float64(fit.count)
-  slopes = map_rows(x, _slope, (fit.mean, root, difference, count))
-  return fit.count * np.var(host_rows(slopes, x.mask), ddof=1)
+  slopes = map_rows(x.rows, _slope, (fit.mean, root, difference, count))
+  return fit.count * np.var(host_rows(slopes, x.rows.mask), ddof=1)
 
 
 def _slope(row, context):
@@ -216,3 +202,68 @@ def _slope(row, context):
   )
   own = (centred @ centred - mapped @ mapped) / (count - 1)
   return own + 2 / count * (difference @ centred)
+
+
+def fewer_than_features(c: Comparison) -> tuple[str, ...]:
+  """A note where covariances have fewer images than features."""
+  width = c.reference.width
+  if min(c.counts) >= width:
+    return ()
+  return (f'fewer images than {width} features, so biased upwards',)
+
+
+def _fd(c: Comparison) -> Score:
+  found = frechet_distance(c.reference, c.generated, std_error=c.bootstrap > 0)
+  return score_of(c, found, *fewer_than_features(c), at_least=0.0)
+
+
+def _sfid(c: Comparison) -> Score:
+  x, y = (each.output('spatial') for each in (c.reference, c.generated))
+  found = frechet_distance(x, y, std_error=c.bootstrap > 0)
+  notes = ()
+  if min(c.counts) < x.width:
+    notes = (f'fewer images than {x.width} spatial features',)
+  return score_of(c, found, *notes, at_least=0.0)
+
+
+def _relative_fd(c: Comparison) -> Score:
+  halves = c.halves
+  random = np.random.default_rng(c.seed)
+  (made,) = c.generated.draw(random, halves.generated.count)
+  found, floor = (
+    frechet_distance(halves.reference, other, std_error=c.bootstrap > 0)
+    for other in (made, halves.generated)
+  )
+  if floor.value == 0:
+    raise TooFewImages('the halves of the reference do not differ')
+  ratio, spread = found.value / floor.value, None
+  if c.bootstrap:
+    errors = found.std_error, ratio * floor.std_error
+    spread = float(np.hypot(*errors) / floor.value)
+  note = f'{made.count} images on either side'
+  return score_of(c, Estimate(ratio, spread), note, at_least=0.0)
+
+
+METRICS = (
+  Metric(
+    name='fd',
+    aspect=Aspect.FIDELITY,
+    direction=Direction.LOWER,
+    measure=_fd,
+    alias=Alias('fid', 'inception_v3 with its published weights'),
+    headline=True,
+  ),
+  Metric(
+    name='sfid',
+    aspect=Aspect.FIDELITY,
+    direction=Direction.LOWER,
+    measure=_sfid,
+    reads='spatial',
+  ),
+  Metric(
+    name='relative_fd',
+    aspect=Aspect.FIDELITY,
+    direction=Direction.LOWER,
+    measure=_relative_fd,
+  ),
+)

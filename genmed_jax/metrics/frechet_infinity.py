@@ -1,51 +1,42 @@
 """Fréchet distance extrapolated to infinitely many generated images."""
 
 import functools
-from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.engine.mesh import (
-  as_rows,
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import on_feature_sets
+from genmed_jax.engine.mesh import to_host
+from genmed_jax.engine.moments import Moments, moments, row_mean
+from genmed_jax.engine.rows import (
+  fold_rows,
   host_rows,
+  map_rows,
   Rows,
   spread_rows,
   take_rows,
-  to_host,
 )
-from genmed_jax.engine.moments import Moments, moments, row_mean
-from genmed_jax.engine.rows import (
-  check_features,
-  fold_rows,
-  map_rows,
-  TooFewImages,
+from genmed_jax.errors import TooFewImages
+from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.metrics.frechet import (
+  fewer_than_features,
+  fit_gaussian,
+  Gaussian,
+  root_trace,
 )
-from genmed_jax.metrics.frechet import fit_gaussian, Gaussian, root_trace
+from genmed_jax.statistics.direction import Direction
+from genmed_jax.statistics.intervals import Estimate
 
 SIZES = 15
 
 
-class FrechetInfinity(NamedTuple):
-  """The intercept, its ``std_error``, and the ``slope`` in 1/N."""
-
-  value: float
-  std_error: float
-  slope: float
-
-
+@on_feature_sets
 def frechet_distance_infinity(
-  x,
-  y,
-  *,
-  sizes: int = SIZES,
-  seed: int = 2020,
-  mask_x=None,
-  mask_y=None,
-  fit_x: Gaussian | None = None,
-) -> FrechetInfinity:
+  x: FeatureSet, y: FeatureSet, *, sizes: int = SIZES, seed: int = 2020
+) -> Estimate:
   r"""Fréchet distance at N to infinity, by a line through random subsets.
 
   The bias of the distance is nearly linear in 1/N. Subsets of the generated
@@ -66,14 +57,12 @@ def frechet_distance_infinity(
     y: Generated features, ``[m, d]``.
     sizes: How many subsets.
     seed: Of numpy's ``default_rng``, behind the draws.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
-    fit_x: ``frechet.fit_gaussian`` of ``x``, where it is there already.
 
   Returns:
-    :class:`FrechetInfinity`; lower is better. Unbiased in m to first order;
-    the bias of the real set, O(1/n), stays. ``std_error`` is that of the
-    intercept of the line: the noise of the draws, not of the generated set.
+    :class:`Estimate`, the ``slope`` in 1/N among its details; lower is better.
+    Unbiased in m to first order; the bias of the real set, O(1/n), stays. The
+    error is that of the intercept of the line: the noise of the draws, not of
+    the generated set.
 
   Raises:
     ValueError: if the widths differ, a feature is not finite or there are too
@@ -82,26 +71,21 @@ def frechet_distance_infinity(
   References:
     Chong & Forsyth, 2020, section 4.
   """
-  with jax.enable_x64(True):
-    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_features(x, y)
-    m = int(y.mask.sum())
-    smallest = min(5000, max(m // 10, 2))
-    if m - smallest < sizes:
-      raise TooFewImages(
-        f'a line through {sizes} sizes needs more than {m} generated images'
-      )
-    fit_x = fit_x or fit_gaussian(x.values, mask=x.mask)
-    counts = np.linspace(smallest, m, sizes).astype(np.int32)
-    random = np.random.default_rng(seed)
-    drawn = np.zeros((m, sizes), bool)
-    for column, count in enumerate(counts):
-      drawn[random.choice(m, count, replace=False), column] = True
-    distances = _distances(y, fit_x, drawn)
-    (slope, value), covariance = np.polyfit(1 / counts, distances, 1, cov=True)
-    return FrechetInfinity(
-      float(value), float(np.sqrt(covariance[1, 1])), float(slope)
+  m = y.count
+  smallest = min(5000, max(m // 10, 2))
+  if m - smallest < sizes:
+    raise TooFewImages(
+      f'a line through {sizes} sizes needs more than {m} generated images'
     )
+  counts = np.linspace(smallest, m, sizes).astype(np.int32)
+  random = np.random.default_rng(seed)
+  drawn = np.zeros((m, sizes), bool)
+  for column, count in enumerate(counts):
+    drawn[random.choice(m, count, replace=False), column] = True
+  distances = _distances(y.rows, x.get(fit_gaussian), drawn)
+  (slope, value), covariance = np.polyfit(1 / counts, distances, 1, cov=True)
+  error = float(np.sqrt(covariance[1, 1]))
+  return Estimate(float(value), error, {'slope': float(slope)})
 
 
 def _distances(y: Rows, fit_x: Gaussian, drawn: np.ndarray) -> list[float]:
@@ -118,7 +102,7 @@ def _distances(y: Rows, fit_x: Gaussian, drawn: np.ndarray) -> list[float]:
       context=centre,
     ),
   )
-  project = _projector(y.values.dtype)
+  project = _projector(jnp.promote_types(y.values.dtype, jnp.float32))
   z = Rows(map_rows(y, project, (centre, fit_x.factor)), y.mask)
   real_trace = fit_x.total_variance
   everyone = None
@@ -179,3 +163,19 @@ def _projector(dtype):
     return projected.astype(dtype)
 
   return project
+
+
+def _fd_inf(c: Comparison) -> Score:
+  found = frechet_distance_infinity(c.reference, c.generated, seed=c.seed)
+  note = 'the error is that of the line'
+  return score_of(c, found, note, *fewer_than_features(c))
+
+
+METRICS = (
+  Metric(
+    name='fd_inf',
+    aspect=Aspect.FIDELITY,
+    direction=Direction.LOWER,
+    measure=_fd_inf,
+  ),
+)

@@ -1,27 +1,23 @@
 """Inception Score of a generated set's class logits."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.mesh import as_rows, to_host
-from genmed_jax.engine.rows import fold_rows, TooFewImages
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import on_feature_sets
+from genmed_jax.engine.mesh import to_host
+from genmed_jax.engine.rows import fold_rows, put_rows
+from genmed_jax.errors import TooFewImages
+from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.statistics.direction import Direction
+from genmed_jax.statistics.intervals import Estimate
 
 
-class InceptionScore(NamedTuple):
-  """Mean over splits, its ``std_error``, and the spread over splits."""
-
-  value: float
-  std_error: float
-  split_std: float
-
-
+@on_feature_sets
 def inception_score(
-  logits, *, splits: int = 10, seed: int = 2020, mask=None
-) -> InceptionScore:
+  logits: FeatureSet, *, splits: int = 10, seed: int = 2020
+) -> Estimate:
   r"""Inception Score: exp of the mutual information of image and class.
 
   .. math::
@@ -37,12 +33,12 @@ def inception_score(
     logits: ``[m, classes]``, without the classifier's bias.
     splits: How many.
     seed: Of the shuffle.
-    mask: ``[m]``, nonzero for rows that count; all rows if None.
 
   Returns:
-    :class:`InceptionScore`, between 1 and the number of classes; higher is
-    better. The real set plays no part. ``std_error`` is ``split_std`` (ddof
-    0, as the field reports it) made unbiased, over sqrt(splits).
+    :class:`Estimate`, between 1 and the number of classes; higher is better.
+    The real set plays no part. ``split_std`` among its details is the spread
+    over splits (ddof 0, as the field reports it), ``std_error`` the same made
+    unbiased, over sqrt(splits).
 
   Raises:
     ValueError: if a logit is not finite or there are fewer than two splits, or
@@ -51,24 +47,21 @@ def inception_score(
   References:
     Salimans et al., 2016, section 4.
   """
-  with jax.enable_x64(True):
-    x = as_rows(logits, mask)
-    mask = to_host(x.mask)
-    count = int(mask.sum())
-    if splits < 2:
-      raise ValueError(f'splits must be at least 2, not {splits}')
-    if count < splits:
-      raise TooFewImages(f'{splits} splits need as many images, got {count}')
-    bounds = np.arange(splits + 1) * count // splits
-    shuffled = np.random.RandomState(seed).permutation(count)
-    split = np.empty(count, np.int64)
-    split[shuffled] = np.repeat(np.arange(splits), np.diff(bounds))
-    member = np.zeros((len(mask), splits))
-    member[mask, split] = 1.0
-    classes = x.values.shape[1]
-    zeros = jnp.zeros((splits, classes)), jnp.zeros(splits)
-    state = fold_rows(x, _add, zeros, info=mesh_lib.put_rows(x, member))
-    total, negative_entropy = (to_host(s) for s in state)
+  x, count = logits.rows, logits.count
+  mask = to_host(x.mask)
+  if splits < 2:
+    raise ValueError(f'splits must be at least 2, not {splits}')
+  if count < splits:
+    raise TooFewImages(f'{splits} splits need as many images, got {count}')
+  bounds = np.arange(splits + 1) * count // splits
+  shuffled = np.random.RandomState(seed).permutation(count)
+  split = np.empty(count, np.int64)
+  split[shuffled] = np.repeat(np.arange(splits), np.diff(bounds))
+  member = np.zeros((len(mask), splits))
+  member[mask, split] = 1.0
+  zeros = jnp.zeros((splits, logits.width)), jnp.zeros(splits)
+  state = fold_rows(x, _add, zeros, info=put_rows(x, member))
+  total, negative_entropy = (to_host(s) for s in state)
   sizes = np.diff(bounds)
   marginal = total / sizes[:, None]
   positive = np.where(marginal > 0, marginal, 1.0)
@@ -77,7 +70,9 @@ def inception_score(
   )
   scores = np.exp(information)
   error = np.std(scores, ddof=1) / np.sqrt(splits)
-  return InceptionScore(float(scores.mean()), float(error), float(scores.std()))
+  return Estimate(
+    float(scores.mean()), float(error), {'split_std': float(scores.std())}
+  )
 
 
 def _add(logits, valid, member, context, state):
@@ -90,3 +85,19 @@ def _add(logits, valid, member, context, state):
     state[0] + member.T @ p,
     state[1] + member.T @ jnp.sum(p * log_p, axis=1),
   )
+
+
+def _is(c: Comparison) -> Score:
+  found = inception_score(c.generated.output('logits'), seed=c.seed)
+  return score_of(c, found, at_least=1.0)
+
+
+METRICS = (
+  Metric(
+    name='is',
+    aspect=Aspect.FIDELITY,
+    direction=Direction.HIGHER,
+    measure=_is,
+    reads='logits',
+  ),
+)

@@ -1,4 +1,4 @@
-"""Feature likelihoods: how probable held-out images are, given generated ones.
+"""Feature likelihoods of held-out images, given generated ones.
 
 A mixture of Gaussians is centred on the generated images and its variances
 are fitted to the training images. Copies of training images are given
@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.mesh import host_rows, Rows, take_rows
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.mixture import (
   Fit,
   fit_log_variances,
@@ -21,8 +22,15 @@ from genmed_jax.engine.mixture import (
   negative_log_likelihoods,
   squared_distances_to,
 )
-from genmed_jax.engine.rows import TooFewImages
+from genmed_jax.engine.rows import host_rows, Rows, shard_rows, take_rows
+from genmed_jax.errors import TooFewImages
+from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.metrics.memorisation import held_out_note
+from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
+
+# Images of each set that likelihoods are taken of: they hold all distances.
+MOST_IMAGES = 10_000
 
 _FLS_FIT = Fit(100, 0.5, 50, (-100.0, 20.0), per_dimension=False, tolerance=0.0)
 _FLD_FIT = Fit(50, 0.5, 50, (-40.0, 40.0), per_dimension=True, tolerance=5e-4)
@@ -39,13 +47,9 @@ class FeatureLikelihoodDivergence(NamedTuple):
   gap: Estimate
 
 
+@on_feature_sets(x64=False)
 def feature_likelihood_score(
-  train: np.ndarray,
-  baseline: np.ndarray,
-  test: np.ndarray,
-  y: np.ndarray,
-  *,
-  mesh: jax.sharding.Mesh | None = None,
+  train: FeatureSet, baseline: FeatureSet, test: FeatureSet, y: FeatureSet
 ) -> Estimate:
   r"""Feature Likelihood Score, of the first version of the paper.
 
@@ -61,7 +65,6 @@ def feature_likelihood_score(
     baseline: Other real features, ``[b, d]``; best as many as generated.
     test: Held-out real features, ``[t, d]``.
     y: Generated features, ``[m, d]``.
-    mesh: The devices; all of this process's if None.
 
   Returns:
     The score; higher is better, 100 for a generator as good as real images.
@@ -74,11 +77,11 @@ def feature_likelihood_score(
   References:
     Jiralerspong et al., 2023, arXiv 2302.04440v1, section 3.
   """
+  mesh = train.mesh
   train, baseline, test, y = _standardised(
-    _checked(train, baseline, test, y), over=slice(None)
+    [each.to_host() for each in (train, baseline, test, y)], over=slice(None)
   )
-  mesh = mesh or mesh_lib.data_mesh(jax.local_devices())
-  train, test = (mesh_lib.shard_rows(mesh, each) for each in (train, test))
+  train, test = (_over(mesh, each) for each in (train, test))
   width = y.shape[1]
   losses = []
   for centres in (y, baseline):
@@ -97,13 +100,9 @@ def feature_likelihood_score(
   return Estimate(float(value), float(value * _error(excess)))
 
 
+@on_feature_sets(x64=False)
 def feature_likelihood_divergence(
-  train: np.ndarray,
-  test: np.ndarray,
-  y: np.ndarray,
-  *,
-  seed: int = 2020,
-  mesh: jax.sharding.Mesh | None = None,
+  train: FeatureSet, test: FeatureSet, y: FeatureSet, *, seed: int = 2020
 ) -> FeatureLikelihoodDivergence:
   r"""Feature Likelihood Divergence, on test and train images, and their gap.
 
@@ -124,7 +123,6 @@ def feature_likelihood_divergence(
     test: Held-out real features, ``[t, d]``.
     y: Generated features, ``[m, d]``.
     seed: Of the split of the training images into halves.
-    mesh: The devices; all of this process's if None.
 
   Returns:
     :class:`FeatureLikelihoodDivergence`; lower is better for test and train,
@@ -139,14 +137,15 @@ def feature_likelihood_divergence(
   References:
     Jiralerspong et al., 2023, section 3 and appendix B.
   """
-  train, test, y = _checked(train, test, y)
-  if len(train) < 4:
-    raise TooFewImages(f'needs 4 training images for halves, got {len(train)}')
-  order = np.random.default_rng(seed).permutation(len(train))
-  half = min(len(y), len(train) // 2)
-  train, test, y = _standardised([train, test, y], over=slice(1, 2))
-  mesh = mesh or mesh_lib.data_mesh(jax.local_devices())
-  train, test = (mesh_lib.shard_rows(mesh, each) for each in (train, test))
+  if train.count < 4:
+    raise TooFewImages(f'needs 4 training images for halves, got {train.count}')
+  order = np.random.default_rng(seed).permutation(train.count)
+  half = min(y.count, train.count // 2)
+  mesh = train.mesh
+  train, test, y = _standardised(
+    [each.to_host() for each in (train, test, y)], over=slice(1, 2)
+  )
+  train, test = (_over(mesh, each) for each in (train, test))
   y = mesh_lib.replicate(mesh, y)
   scored = _fitted(train, y)
   half_train = host_rows(*take_rows(train, order[:half]))
@@ -199,18 +198,10 @@ def _masked_sum(x: Rows) -> jax.Array:
   return jnp.sum(jnp.where(x.mask[:, None], x.values, 0.0), axis=0)
 
 
-def _checked(*sets: np.ndarray) -> list[np.ndarray]:
-  sets = [np.asarray(each) for each in sets]
-  widths = {each.shape[1] if each.ndim == 2 else each.shape for each in sets}
-  if len(widths) > 1 or sets[0].ndim != 2:
-    raise ValueError(
-      f'features must be [n, d] of one width, not {[s.shape for s in sets]}'
-    )
-  if (fewest := min(map(len, sets))) < 2:
-    raise TooFewImages(f'needs at least 2 images of each set, got {fewest}')
-  if not all(np.isfinite(each).all() for each in sets):
-    raise ValueError('features are not finite')
-  return sets
+def _over(mesh: jax.sharding.Mesh, values: np.ndarray) -> Rows:
+  """Lays rows that every process knows over the mesh."""
+  share = mesh_lib.local_share(len(values))
+  return shard_rows(mesh, values[share.start : share.stop])
 
 
 def _standardised(sets: list[np.ndarray], over: slice) -> list[np.ndarray]:
@@ -242,3 +233,63 @@ def _in_units(values, mean, deviation) -> np.ndarray:
 
 def _error(values: np.ndarray) -> float:
   return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def _likelihood_score(c: Comparison) -> Estimate:
+  """FLS: half of the training images fit, as many others are the baseline."""
+  train, test = c.held_out
+  random = np.random.default_rng(c.seed)
+  size = min(train.count // 2, c.generated.count, MOST_IMAGES)
+  half, baseline = train.draw(random, size, size)
+  scored = _at_most(test, random), _at_most(c.generated, random, size)
+  return feature_likelihood_score(half, baseline, *scored)
+
+
+def _likelihood_divergence(c: Comparison) -> FeatureLikelihoodDivergence:
+  train, test = c.held_out
+  random = np.random.default_rng(c.seed)
+  sets = (_at_most(each, random) for each in (train, test, c.generated))
+  return feature_likelihood_divergence(*sets, seed=c.seed)
+
+
+def _at_most(
+  images: FeatureSet, random: np.random.Generator, size: int | None = None
+) -> FeatureSet:
+  """As many of the images as likelihoods are taken of."""
+  size = min(size or MOST_IMAGES, images.count)
+  return images.draw(random, size)[0]
+
+
+def _notes(c: Comparison) -> tuple[str, ...]:
+  notes = held_out_note(c)
+  if max(c.generated.count, *(s.count for s in c.held_out)) > MOST_IMAGES:
+    notes += (f'of at most {MOST_IMAGES} images of each set',)
+  return notes
+
+
+def _fls(c: Comparison) -> Score:
+  return score_of(c, c.get(_likelihood_score), *_notes(c), at_least=0.0)
+
+
+def _fld(field: str):
+  def measure(c: Comparison) -> Score:
+    found = getattr(c.get(_likelihood_divergence), field)
+    return score_of(c, found, *_notes(c))
+
+  return measure
+
+
+METRICS = tuple(
+  Metric(
+    name=name,
+    aspect=Aspect.MEMORISATION,
+    direction=direction,
+    measure=measure,
+  )
+  for name, direction, measure in (
+    ('fls', Direction.HIGHER, _fls),
+    ('fld', Direction.LOWER, _fld('test')),
+    ('fld_train', Direction.LOWER, _fld('train')),
+    ('fld_gap', Direction.ZERO, _fld('gap')),
+  )
+)

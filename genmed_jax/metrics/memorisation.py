@@ -1,17 +1,31 @@
-"""Does the generator copy its training images?"""
+"""Copies of training images, by their nearest neighbours."""
 
 import numpy as np
 
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.nearest import (
   Nearest,
   nearest_neighbours,
+  NEIGHBOURS,
   own_neighbours,
 )
-from genmed_jax.engine.rows import TooFewImages
+from genmed_jax.errors import TooFewImages
+from genmed_jax.metrics import neighbours
+from genmed_jax.metrics.base import (
+  Aspect,
+  Column,
+  Comparison,
+  Metric,
+  Score,
+  score_of_images,
+)
+from genmed_jax.statistics.direction import Direction
 
 
-def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:
-  r"""Which generated images are authentic, not copies of a training image.
+@on_feature_sets
+def authenticity(train: FeatureSet, y: FeatureSet) -> np.ndarray:
+  r"""Authenticity of generated images: they are no copies of training images.
 
   A generated image is authentic if it is further from its nearest training
   image than that image is from its own nearest training neighbour:
@@ -26,8 +40,6 @@ def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:
   Args:
     train: Features of the training images, ``[n, d]``.
     y: Generated features, ``[m, d]``.
-    mask_train: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
 
   Returns:
     ``[m]`` bool; higher is better. Meaningful only against the images the
@@ -41,8 +53,7 @@ def authenticity(train, y, *, mask_train=None, mask_y=None) -> np.ndarray:
     Alaa et al., 2022, section 3.3.
   """
   return authenticity_of(
-    nearest_neighbours(train, y, mask_x=mask_train, mask_y=mask_y),
-    own_neighbours(train, k=1, mask=mask_train),
+    nearest_neighbours(train, y), train.get(own_neighbours, k=1)
   )
 
 
@@ -58,7 +69,7 @@ def authenticity_of(to_train: Nearest, train: Nearest) -> np.ndarray:
 
 
 def memorisation_index(to_train: np.ndarray, held_out: np.ndarray):
-  r"""How much nearer to a training image than a held-out real image is.
+  r"""Nearness to a training image, in units of held-out real images.
 
   .. math:: I_j = \frac{\bar h - g_j}{s_h}
 
@@ -86,3 +97,83 @@ def memorisation_index(to_train: np.ndarray, held_out: np.ndarray):
     for distances in (to_train, held_out)
   )
   return index, float(np.quantile(own, 0.95))
+
+
+def held_out_note(c: Comparison) -> tuple[str, ...]:
+  """A note on where held-out images come from, if they were not given."""
+  if c.test_given:
+    return ()
+  name = 'training images' if c.train_given else 'reference'
+  return (f'a half of the {name} is held out',)
+
+
+def _to_train(c: Comparison) -> Nearest:
+  """The nearest training image of each generated one, ``[m, 1]``."""
+  if c.train_given:
+    return nearest_neighbours(c.train, c.generated)
+  return c.get(neighbours.of_comparison).nearest_real
+
+
+def _authentic(c: Comparison) -> np.ndarray:
+  own = c.train.get(own_neighbours, k=NEIGHBOURS)
+  return authenticity_of(c.get(_to_train), own)
+
+
+def _memorisation(c: Comparison) -> tuple[np.ndarray, float]:
+  """Index of memorisation of each generated image, and its threshold."""
+  train, test = c.held_out
+  if c.test_given:
+    nearest = c.get(_to_train)
+  else:
+    nearest = nearest_neighbours(train, c.generated)
+  return memorisation_index(
+    *(
+      np.sqrt(found.squared[:, 0])
+      for found in (nearest, nearest_neighbours(train, test))
+    )
+  )
+
+
+def _authpct(c: Comparison) -> Score:
+  notes = []
+  if copies := int(np.sum(c.get(_to_train).squared == 0)):
+    notes.append(f'{copies} exact copies of training images')
+  if not c.train_given:
+    notes.append('the reference stands for the training images')
+  return score_of_images(c, 100.0 * c.get(_authentic), *notes)
+
+
+def _memorised(c: Comparison) -> Score:
+  index, threshold = c.get(_memorisation)
+  return score_of_images(c, 100.0 * (index > threshold), *held_out_note(c))
+
+
+METRICS = (
+  Metric(
+    name='authpct',
+    aspect=Aspect.MEMORISATION,
+    direction=Direction.HIGHER,
+    measure=_authpct,
+    columns=(
+      Column('authentic', lambda c: c.get(_authentic).astype(int)),
+      Column(
+        'nearest_train_image',
+        lambda c: c.get(_to_train).index[:, 0],
+        indexes_train=True,
+      ),
+      Column(
+        'nearest_train_distance',
+        lambda c: np.sqrt(c.get(_to_train).squared[:, 0]),
+      ),
+    ),
+    headline=True,
+  ),
+  Metric(
+    name='memorised',
+    aspect=Aspect.MEMORISATION,
+    direction=Direction.LOWER,
+    measure=_memorised,
+    columns=(Column('memorisation_index', lambda c: c.get(_memorisation)[0]),),
+    headline=True,
+  ),
+)

@@ -1,38 +1,27 @@
 """Maximum mean discrepancies of whole sets, and the kernels' bandwidth."""
 
-from typing import NamedTuple
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import squareform
 
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.kernel_sums import (
   Columns,
   everyone,
   gaussian_kernel,
   polynomial_kernel,
+  unit_gaussian_kernel,
   Weighted,
   weighted_mmd,
 )
-from genmed_jax.engine.mesh import as_rows, host_rows, Rows, take_rows, to_host
-from genmed_jax.engine.rows import check_features
-from genmed_jax.metrics.vendi import unit_rows
+from genmed_jax.statistics.intervals import Estimate
 
 BANDWIDTH_SAMPLE = 1000
-CMMD_BANDWIDTH = 10.0
 CMMD_SCALE = 1000.0
 
 
-class MMD(NamedTuple):
-  """Squared discrepancy, its ``std_error``, and the spread over subsets."""
-
-  value: float
-  std_error: float
-  subset_std: float | None = None
-
-
-def polynomial_mmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
+@on_feature_sets
+def polynomial_mmd(x: FeatureSet, y: FeatureSet) -> Estimate:
   r"""Unbiased polynomial MMD² of the whole sets, KID without the subsets.
 
   .. math::
@@ -50,11 +39,9 @@ def polynomial_mmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
   Args:
     x: Real features, ``[n, d]``.
     y: Generated features, ``[m, d]``.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
 
   Returns:
-    :class:`MMD`; lower is better, unbiased, so slightly negative for equal
+    :class:`Estimate`; lower is better, unbiased, so slightly negative for equal
     distributions.
 
   Raises:
@@ -64,24 +51,22 @@ def polynomial_mmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
   References:
     Gretton et al., 2012, eq. 3; Bińkowski et al., 2018, section 4.
   """
-  with jax.enable_x64(True):
-    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_features(x, y)
-    (columns,) = weighted_mmd(
-      x, y, [Weighted(polynomial_kernel, *everyone(x, y))]
-    )
-    return of_whole_sets(columns, *set_sizes(x, y))
+  (columns,) = weighted_mmd(
+    x.rows,
+    y.rows,
+    [Weighted(polynomial_kernel, *everyone(x.count, y.count))],
+  )
+  return of_whole_sets(columns, x.count, y.count)
 
 
+@on_feature_sets
 def gaussian_mmd(
-  x,
-  y,
+  x: FeatureSet,
+  y: FeatureSet,
   *,
   bandwidth: float | None = None,
   seed: int = 2020,
-  mask_x=None,
-  mask_y=None,
-) -> MMD:
+) -> Estimate:
   r"""Unbiased MMD² of the whole sets with a Gaussian (RBF) kernel.
 
   :func:`polynomial_mmd` with :math:`k(a, b) = \exp(-|a - b|^2 / 2\sigma^2)`.
@@ -92,11 +77,9 @@ def gaussian_mmd(
     bandwidth: :math:`\sigma`, in feature units; :func:`median_distance` if
       None.
     seed: Of the draw behind the median.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
 
   Returns:
-    :class:`MMD`, at most 2; lower is better, unbiased.
+    :class:`Estimate`, at most 2; lower is better, unbiased.
 
   Raises:
     ValueError: if the widths differ, a feature is not finite, a set has fewer
@@ -105,20 +88,21 @@ def gaussian_mmd(
   References:
     Gretton et al., 2012, eq. 3 and section 8 (the median).
   """
-  with jax.enable_x64(True):
-    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_features(x, y)
-    if bandwidth is None:
-      bandwidth = median_distance(x, seed=seed)
-    if not 0 < bandwidth < np.inf:
-      raise ValueError(f'bandwidth must be positive, not {bandwidth}')
-    (columns,) = weighted_mmd(
-      x, y, [Weighted(gaussian_kernel, *everyone(x, y))], bandwidth=bandwidth
-    )
-    return of_whole_sets(columns, *set_sizes(x, y))
+  if bandwidth is None:
+    bandwidth = median_distance(x, seed=seed)
+  if not 0 < bandwidth < np.inf:
+    raise ValueError(f'bandwidth must be positive, not {bandwidth}')
+  (columns,) = weighted_mmd(
+    x.rows,
+    y.rows,
+    [Weighted(gaussian_kernel, *everyone(x.count, y.count))],
+    bandwidth=bandwidth,
+  )
+  return of_whole_sets(columns, x.count, y.count)
 
 
-def cmmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
+@on_feature_sets
+def cmmd(x: FeatureSet, y: FeatureSet) -> Estimate:
   r"""CMMD: the Gaussian MMD of CLIP features, as its authors scale it.
 
   Rows are brought to length one, :math:`\sigma` is 10, the sums take in the
@@ -127,11 +111,10 @@ def cmmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
   Args:
     x: Real CLIP features, ``[n, d]``.
     y: Generated ones, ``[m, d]``.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
 
   Returns:
-    :class:`MMD`; lower is better, biased upwards by up to 1000 (1/n + 1/m).
+    :class:`Estimate`; lower is better, biased upwards by up to
+    1000 (1/n + 1/m).
 
   Raises:
     ValueError: if the widths differ, a feature is not finite or a set has
@@ -140,34 +123,32 @@ def cmmd(x, y, *, mask_x=None, mask_y=None) -> MMD:
   References:
     Jayasumana et al., 2024, section 4.
   """
-  with jax.enable_x64(True):
-    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_features(x, y)
-    x, y = (
-      rows._replace(values=unit_rows(rows.values, jnp)) for rows in (x, y)
-    )
-    (columns,) = weighted_mmd(
-      x,
-      y,
-      [Weighted(gaussian_kernel, *everyone(x, y))],
-      bandwidth=CMMD_BANDWIDTH,
-      diagonal=0.0,
-    )
-    found = of_whole_sets(columns, *set_sizes(x, y))
-    return MMD(CMMD_SCALE * found.value, CMMD_SCALE * found.std_error)
+  kernel = unit_weighted(x.count, y.count)
+  (columns,) = weighted_mmd(x.rows, y.rows, [kernel])
+  return cmmd_of(columns, x.count, y.count)
 
 
-def median_distance(x: Rows, *, seed: int) -> float:
+def unit_weighted(n: int, m: int) -> Weighted:
+  """The kernel of :func:`cmmd`, of all of n and m images."""
+  return Weighted(unit_gaussian_kernel, *everyone(n, m), diagonal=0.0)
+
+
+def cmmd_of(columns: Columns, n: int, m: int) -> Estimate:
+  """:func:`cmmd` of the sums of its kernel."""
+  found = of_whole_sets(columns, n, m)
+  return Estimate(CMMD_SCALE * found.value, CMMD_SCALE * found.std_error)
+
+
+def median_distance(x: FeatureSet, *, seed: int) -> float:
   """Median distance between real images, of a sample of them.
 
   Of one set only, so that every generated set is measured alike; 0 if most
   pairs are copies.
   """
-  positions = np.flatnonzero(to_host(x.mask))
-  size = min(len(positions), BANDWIDTH_SAMPLE)
+  size = min(x.count, BANDWIDTH_SAMPLE)
   random = np.random.default_rng(seed)
-  taken = take_rows(x, random.choice(positions, size, replace=False))
-  sample = host_rows(*taken).astype(np.float64)
+  taken = x.pick(random.choice(x.count, size, replace=False))
+  sample = taken.to_host().astype(np.float64)
   sample -= sample.mean(0)
   norms = np.sum(sample**2, axis=1)
   squared = sample @ sample.T  # The largest thing here: no second one.
@@ -178,12 +159,7 @@ def median_distance(x: Rows, *, seed: int) -> float:
   return float(np.sqrt(median)) if median > 1e-12 * norms.mean() else 0.0
 
 
-def set_sizes(x: Rows, y: Rows) -> tuple[int, int]:
-  """How many images of each count."""
-  return int(x.mask.sum()), int(y.mask.sum())
-
-
-def of_whole_sets(columns: Columns, n: int, m: int) -> MMD:
+def of_whole_sets(columns: Columns, n: int, m: int) -> Estimate:
   """The first column, which weighs all images of sets of ``n`` and ``m``."""
   variance = columns.variance_x / n + columns.variance_y / m
-  return MMD(float(columns.value[0]), float(np.sqrt(variance[0])))
+  return Estimate(float(columns.value[0]), float(np.sqrt(variance[0])))

@@ -1,4 +1,4 @@
-"""How a real and a generated set lie in each other's neighbourhoods.
+"""Neighbourhoods of a real and a generated set in each other.
 
 One pass over each set's own pairs and one over (real, generated) serve every
 neighbour metric. Passes are float32; an image for which any decision was too
@@ -17,7 +17,9 @@ from genmed_jax.engine.distances import (
   pair_info,
   squared_distances,
 )
-from genmed_jax.engine.mesh import as_rows, put_rows, Rows, spread_rows, to_host
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import check_count, on_feature_sets
+from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.nearest import (
   is_close,
   keep_nearest,
@@ -25,16 +27,18 @@ from genmed_jax.engine.nearest import (
   measure,
   Nearest,
   nearest_start,
+  NEIGHBOURS,
   own_neighbours,
   settle,
   View,
 )
 from genmed_jax.engine.pairs import fold_pairs, others, own
-from genmed_jax.engine.rows import check_features
+from genmed_jax.engine.rows import put_rows, Rows, spread_rows
+from genmed_jax.metrics.base import Comparison
 
 
 class Neighbourhoods(NamedTuple):
-  """How two sets lie in each other's balls; host arrays.
+  """Counts of two sets in each other's balls; host arrays.
 
   The ball around an image reaches to its k-th neighbour in its own set. It is
   open: an image on its surface is outside.
@@ -48,7 +52,7 @@ class Neighbourhoods(NamedTuple):
     held_by_clipped: The same for closed real balls whose radius is clipped at
       the median radius, ``[m]``.
     nearest_real: The nearest real image of each generated one, ``[m, 1]``.
-    realism: See ``manifold.realism``, ``[m]``.
+    realism: See ``prdc.realism``, ``[m]``.
     k: Which neighbour sets the radii.
   """
 
@@ -63,16 +67,9 @@ class Neighbourhoods(NamedTuple):
   k: int
 
 
+@on_feature_sets
 def neighbourhoods(
-  x,
-  y,
-  *,
-  k: int = 5,
-  realism_k: int = 3,
-  mask_x=None,
-  mask_y=None,
-  own_x: Nearest | None = None,
-  own_y: Nearest | None = None,
+  x: FeatureSet, y: FeatureSet, *, k: int = NEIGHBOURS, realism_k: int = 3
 ) -> Neighbourhoods:
   """Neighbourhoods of ``x`` and ``y``: the work behind every kNN metric.
 
@@ -81,11 +78,6 @@ def neighbourhoods(
     y: Generated features, ``[m, d]``.
     k: Which neighbour in its own set an image's ball reaches to.
     realism_k: The same for the balls that realism is measured by.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
-    own_x: ``nearest.own_neighbours`` of the real set, at least as many as
-      both ``k``, where they are there already.
-    own_y: The same for the generated set, at least ``k``.
 
   Returns:
     :class:`Neighbourhoods` of the rows that count, in order. Memory is that
@@ -95,53 +87,53 @@ def neighbourhoods(
     ValueError: if the widths differ, a feature is not finite or an image has
       no k-th neighbour (``TooFewImages``).
   """
-  with jax.enable_x64(True):
-    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_features(x, y, at_least=max(k, realism_k) + 1)
-    if own_x is None:
-      own_x = own_neighbours(x.values, k=max(k, realism_k), mask=x.mask)
-    if own_y is None:
-      own_y = own_neighbours(y.values, k=k, mask=y.mask)
-    origin = common_origin(x)
-    info_x, info_y = pair_info(x, origin), pair_info(y, origin)
-    radius = own_x.squared[:, k - 1]
-    info_x['radius'] = spread_rows(x, radius)
-    info_x['clipped'] = spread_rows(x, np.minimum(radius, np.median(radius)))
-    ball = _smaller_half(own_x.squared[:, realism_k - 1])
-    info_x['ball'] = spread_rows(x, ball)
-    info_y['radius'] = spread_rows(y, own_y.squared[:, k - 1])
-    real = View(
-      x, y, _see_generated, _nothing_generated, info_x, info_y, origin
-    )
-    generated = View(y, x, _see_real, _nothing_real, info_y, info_x, origin)
-    seen = fold_pairs(
-      x,
-      y,
-      origin=origin,
-      row_update=real.update,
-      column_update=generated.update,
-      row_info=info_x,
-      column_info=info_y,
-      row_state=real.start(x, np.float32),
-      column_state=generated.start(y, np.float32),
-    )
-    seen_x, seen_y = jax.tree.map(to_host, seen)
-    look_again(real, seen_x, seen_x['doubtful'])
-    look_again(
-      generated, seen_y, seen_y['doubtful'] | is_close(generated, seen_y)
-    )
-    mask_x, mask_y = to_host(x.mask), to_host(y.mask)
-    return Neighbourhoods(
-      own_x,
-      own_y,
-      seen_x['holding'][mask_x],
-      seen_x['held_by'][mask_x],
-      seen_y['held_by'][mask_y],
-      seen_y['held_by_clipped'][mask_y],
-      settle(generated, seen_y),
-      _realism(generated, seen_y)[mask_y],
-      k,
-    )
+  check_count(max(k, realism_k) + 1, x=x, y=y)
+  own_x = x.get(own_neighbours, k=max(k, realism_k))
+  own_y = y.get(own_neighbours, k=k)
+  x, y = x.rows, y.rows
+  origin = common_origin(x)
+  info_x, info_y = pair_info(x, origin), pair_info(y, origin)
+  radius = own_x.squared[:, k - 1]
+  info_x['radius'] = spread_rows(x, radius)
+  info_x['clipped'] = spread_rows(x, np.minimum(radius, np.median(radius)))
+  ball = _smaller_half(own_x.squared[:, realism_k - 1])
+  info_x['ball'] = spread_rows(x, ball)
+  info_y['radius'] = spread_rows(y, own_y.squared[:, k - 1])
+  real = View(x, y, _see_generated, _nothing_generated, info_x, info_y, origin)
+  generated = View(y, x, _see_real, _nothing_real, info_y, info_x, origin)
+  seen = fold_pairs(
+    x,
+    y,
+    origin=origin,
+    row_update=real.update,
+    column_update=generated.update,
+    row_info=info_x,
+    column_info=info_y,
+    row_state=real.start(x, np.float32),
+    column_state=generated.start(y, np.float32),
+  )
+  seen_x, seen_y = jax.tree.map(to_host, seen)
+  look_again(real, seen_x, seen_x['doubtful'])
+  look_again(
+    generated, seen_y, seen_y['doubtful'] | is_close(generated, seen_y)
+  )
+  mask_x, mask_y = to_host(x.mask), to_host(y.mask)
+  return Neighbourhoods(
+    own_x,
+    own_y,
+    seen_x['holding'][mask_x],
+    seen_x['held_by'][mask_x],
+    seen_y['held_by'][mask_y],
+    seen_y['held_by_clipped'][mask_y],
+    settle(generated, seen_y),
+    _realism(generated, seen_y)[mask_y],
+    k,
+  )
+
+
+def of_comparison(c: Comparison) -> Neighbourhoods:
+  """Neighbourhoods of the reference and the generated set."""
+  return neighbourhoods(c.reference, c.generated)
 
 
 def _smaller_half(radius: np.ndarray) -> np.ndarray:
@@ -150,12 +142,12 @@ def _smaller_half(radius: np.ndarray) -> np.ndarray:
 
 
 def _nothing_generated(x: Rows, _) -> dict[str, jax.Array]:
-  """What real images have seen before the first generated one."""
+  """State of the real images before the first generated one."""
   return _zeros(x, holding=np.int32, held_by=np.int32, doubtful=bool)
 
 
 def _nothing_real(y: Rows, dtype) -> dict[str, jax.Array]:
-  """What generated images have seen before the first real one."""
+  """State of the generated images before the first real one."""
   return nearest_start(1)(y, dtype) | _zeros(
     y,
     held_by=np.int32,

@@ -7,8 +7,11 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.engine.mesh import as_rows, is_cpu, mesh_of, Rows, to_host
-from genmed_jax.engine.rows import check_features
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import on_feature_sets
+from genmed_jax.engine.mesh import is_cpu, to_host
+from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
 PROJECTIONS = 1000
@@ -24,14 +27,13 @@ class SlicedDistances(NamedTuple):
   mind: Estimate
 
 
+@on_feature_sets
 def sliced_distances(
-  x,
-  y,
+  x: FeatureSet,
+  y: FeatureSet,
   *,
   projections: int = PROJECTIONS,
   seed: int = 2020,
-  mask_x=None,
-  mask_y=None,
 ) -> SlicedDistances:
   r"""Monte-Carlo sliced Wasserstein distances of order 1 and 2, and MIND.
 
@@ -54,8 +56,6 @@ def sliced_distances(
     y: Generated features, ``[m, d]``.
     projections: How many directions.
     seed: Of numpy's ``default_rng``, behind the directions.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
 
   Returns:
     :class:`SlicedDistances`; lower is better, 0 for equal sets. Biased upwards
@@ -68,24 +68,21 @@ def sliced_distances(
   References:
     Bonneel et al., 2015, definition 2; for 3 d, torch-fidelity's MIND.
   """
-  with jax.enable_x64(True):
-    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_features(x, y)
-    width = x.values.shape[1]
-    directions = np.random.default_rng(seed).standard_normal(
-      (projections, width), np.float32
-    )
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    plan = _Plan.between(int(x.mask.sum()), int(y.mask.sum()))
-    costs = {1: [], 2: []}
-    slopes = None
-    for start in range(0, projections, _AT_ONCE):
-      block = directions[start : start + _AT_ONCE]
-      sides = [_Side.of(rows, block, start < _INFLUENCES) for rows in (x, y)]
-      for order, cost in costs.items():
-        cost.append(plan.cost(*(side.ordered for side in sides), order))
-      if slopes is None:
-        slopes = {order: plan.slopes(*sides, order) for order in costs}
+  width = x.width
+  directions = np.random.default_rng(seed).standard_normal(
+    (projections, width), np.float32
+  )
+  directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+  plan = _Plan.between(x.count, y.count)
+  costs = {1: [], 2: []}
+  slopes = None
+  for start in range(0, projections, _AT_ONCE):
+    block = directions[start : start + _AT_ONCE]
+    sides = [_Side.of(rows, block, start < _INFLUENCES) for rows in (x, y)]
+    for order, cost in costs.items():
+      cost.append(plan.cost(*(side.ordered for side in sides), order))
+    if slopes is None:
+      slopes = {order: plan.slopes(*sides, order) for order in costs}
   found = {}
   for order, cost in costs.items():
     cost = np.concatenate(cost)
@@ -93,7 +90,7 @@ def sliced_distances(
       np.var(side, ddof=1) / len(side) for side in slopes[order]
     )
     found[order] = Estimate(float(cost.mean()), float(np.sqrt(variance)))
-  squared, error = found[2]
+  squared, error, _ = found[2]
   root = np.sqrt(squared)
   return SlicedDistances(
     found[1],
@@ -112,10 +109,11 @@ class _Side(NamedTuple):
   place: np.ndarray | None
 
   @classmethod
-  def of(cls, x: Rows, directions: np.ndarray, places: bool) -> '_Side':
-    projected = _project(x.values, directions)
-    if places or is_cpu(mesh_of(x.values)):
-      values = np.ascontiguousarray(to_host(projected)[:, to_host(x.mask)])
+  def of(cls, x: FeatureSet, directions: np.ndarray, places: bool) -> '_Side':
+    projected = _project(x.rows.values, directions)
+    if places or is_cpu(x.mesh):
+      mask = to_host(x.rows.mask)
+      values = np.ascontiguousarray(to_host(projected)[:, mask])
       if not places:
         values.sort(axis=1)
         return cls(values, None)
@@ -124,8 +122,8 @@ class _Side(NamedTuple):
       place = np.empty_like(order)
       np.put_along_axis(place, order, np.arange(order.shape[1])[None], 1)
       return cls(ordered, place)
-    padded = jnp.where(x.mask, projected, jnp.inf)
-    return cls(to_host(jnp.sort(padded, axis=1))[:, : int(x.mask.sum())], None)
+    padded = jnp.where(x.rows.mask, projected, jnp.inf)
+    return cls(to_host(jnp.sort(padded, axis=1))[:, : x.count], None)
 
 
 class _Plan(NamedTuple):
@@ -188,3 +186,22 @@ def _project(values, directions):
     (((1,), (1,)), ((), ())),
     precision=lax.Precision.HIGHEST,
   )
+
+
+def _distances(c: Comparison) -> SlicedDistances:
+  return sliced_distances(c.reference, c.generated, seed=c.seed)
+
+
+def _metric(name: str) -> Metric:
+  def measure(c: Comparison) -> Score:
+    return score_of(c, getattr(c.get(_distances), name), at_least=0.0)
+
+  return Metric(
+    name=name,
+    aspect=Aspect.FIDELITY,
+    direction=Direction.LOWER,
+    measure=measure,
+  )
+
+
+METRICS = tuple(map(_metric, SlicedDistances._fields))

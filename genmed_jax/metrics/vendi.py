@@ -1,30 +1,30 @@
-"""Vendi score: how many different images a set effectively holds."""
+"""Vendi score: the effective number of different images in a set."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from genmed_jax.engine.mesh import as_rows, host_rows, Rows
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.moments import outer_products
-from genmed_jax.engine.rows import check_features, map_rows
+from genmed_jax.engine.rows import host_rows, map_rows
+from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.statistics.direction import Direction
+from genmed_jax.statistics.intervals import Estimate
 
 ORDERS = (0.5, 1.0, 2.0, np.inf)
 
 
-class Vendi(NamedTuple):
-  """Scores, one per order ``[orders]``, and their ``std_error`` (or None)."""
-
-  value: np.ndarray
-  std_error: np.ndarray | None
-
-
+@on_feature_sets
 def vendi_score(
-  y, *, orders=ORDERS, mask=None, std_error: bool = False
-) -> Vendi:
+  y: FeatureSet,
+  *,
+  orders: Sequence[float] = ORDERS,
+  std_error: bool = False,
+) -> dict[float, Estimate]:
   r"""Vendi scores of a set under the cosine kernel.
 
   With :math:`\lambda` the eigenvalues of K/m, K the cosines between images,
@@ -44,12 +44,11 @@ def vendi_score(
     y: Features, ``[m, d]``; a row of zeros has no direction and counts as
       like nothing, itself included.
     orders: Which q, each positive.
-    mask: ``[m]``, nonzero for rows that count; all rows if None.
     std_error: Whether to compute the standard errors too.
 
   Returns:
-    :class:`Vendi`, from 1 (copies of one image) to m; higher is more diverse.
-    It grows with m: compare at equal m.
+    An :class:`Estimate` for every order, from 1 (copies of one image) to m;
+    higher is more diverse. It grows with m: compare at equal m.
 
   Raises:
     ValueError: if a feature is not finite, an order not positive or there are
@@ -60,31 +59,32 @@ def vendi_score(
   """
   if min(orders) <= 0:
     raise ValueError(f'orders must be positive, not {orders}')
-  with jax.enable_x64(True):
-    y = as_rows(y, mask)
-    check_features(y)
-    count = int(y.mask.sum())
-    if count < y.values.shape[1]:
-      unit = unit_rows(host_rows(*y).astype(np.float64), np)
-      gram = unit @ unit.T / count
-    else:
-      unit, gram = None, _gram(y) / count
-    if not std_error:
-      return Vendi(_scores(scipy.linalg.eigvalsh(gram), orders), None)
-    eigenvalues, vectors = scipy.linalg.eigh(gram, driver='evd')
-    value = _scores(eigenvalues, orders)
-    slopes = _slopes(np.maximum(eigenvalues, 0.0), value, orders)
-    if unit is not None:
-      # Rows of the m x m vectors, rescaled, are the projections.
-      squares = count * np.maximum(eigenvalues, 0.0) * vectors**2
-      influence = squares @ slopes
-    else:
-      influence = host_rows(map_rows(y, _project, (vectors, slopes)), y.mask)
-    error = influence.std(axis=0, ddof=1) / np.sqrt(count)
-    return Vendi(value, error)
+  count = y.count
+  if count < y.width:
+    unit = unit_rows(y.to_host().astype(np.float64), np)
+    gram = unit @ unit.T / count
+  else:
+    unit, gram = None, _gram(y) / count
+  if not std_error:
+    value = _scores(scipy.linalg.eigvalsh(gram), orders)
+    return dict(zip(orders, map(Estimate, value.tolist()), strict=True))
+  eigenvalues, vectors = scipy.linalg.eigh(gram, driver='evd')
+  value = _scores(eigenvalues, orders)
+  slopes = _slopes(np.maximum(eigenvalues, 0.0), value, orders)
+  if unit is not None:
+    # Rows of the m x m vectors, rescaled, are the projections.
+    squares = count * np.maximum(eigenvalues, 0.0) * vectors**2
+    influence = squares @ slopes
+  else:
+    projected = map_rows(y.rows, _project, (vectors, slopes))
+    influence = host_rows(projected, y.rows.mask)
+  error = influence.std(axis=0, ddof=1) / np.sqrt(count)
+  found = map(Estimate, value.tolist(), error.tolist())
+  return dict(zip(orders, found, strict=True))
 
 
-def rke(y, *, mask=None) -> float:
+@on_feature_sets
+def rke(y: FeatureSet) -> Estimate:
   r"""Rényi kernel entropy score: the Vendi score of order 2.
 
   .. math:: 1 / \sum_{ij} (K_{ij} / m)^2 = 1 / \|\tfrac1m Y^\top Y\|_F^2
@@ -93,10 +93,9 @@ def rke(y, *, mask=None) -> float:
 
   Args:
     y: Features, ``[m, d]``.
-    mask: ``[m]``, nonzero for rows that count; all rows if None.
 
   Returns:
-    From 1 to m; higher is more diverse.
+    :class:`Estimate` without an error, from 1 to m; higher is more diverse.
 
   Raises:
     ValueError: if a feature is not finite or there are fewer than two images.
@@ -104,10 +103,7 @@ def rke(y, *, mask=None) -> float:
   References:
     Jalali et al., 2023, section 4.
   """
-  with jax.enable_x64(True):
-    y = as_rows(y, mask)
-    check_features(y)
-    return int(y.mask.sum()) ** 2 / float(np.sum(_gram(y) ** 2))
+  return Estimate(y.count**2 / float(np.sum(_gram(y) ** 2)))
 
 
 def unit_rows(rows, xp):
@@ -118,8 +114,8 @@ def unit_rows(rows, xp):
   return rows / xp.where(norms > 0, norms, 1.0)
 
 
-def _gram(y: Rows) -> np.ndarray:
-  return outer_products(y, _unit_tile, ())
+def _gram(y: FeatureSet) -> np.ndarray:
+  return outer_products(y.rows, _unit_tile, ())
 
 
 def _unit_tile(values, context):
@@ -168,3 +164,31 @@ def _slopes(eigenvalues, value, orders) -> np.ndarray:
       slope = score * order / (1 - order) * safe ** (order - 1) / power
     columns.append(np.where(kept, slope, 0.0))
   return np.stack(columns, axis=1)
+
+
+def _of_generated(c: Comparison) -> dict[float, Estimate]:
+  return vendi_score(c.generated, std_error=c.bootstrap > 0)
+
+
+def _metric(name: str, order: float) -> Metric:
+  def measure(c: Comparison) -> Score:
+    return score_of(c, c.get(_of_generated)[order], at_least=1.0)
+
+  return Metric(
+    name=name,
+    aspect=Aspect.COVERAGE,
+    direction=Direction.HIGHER,
+    measure=measure,
+    headline=order == 1.0,
+  )
+
+
+METRICS = tuple(
+  _metric(name, order)
+  for name, order in (
+    ('vendi', 1.0),
+    ('vendi_0.5', 0.5),
+    ('vendi_inf', np.inf),
+    ('rke', 2.0),
+  )
+)

@@ -1,12 +1,11 @@
-"""Whether upstream metrics and the downstream task order sets alike."""
+"""Agreement of upstream metrics with the downstream task on orders of sets."""
 
 import itertools
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 
-from genmed_jax.report import results
+from genmed_jax.statistics.direction import Direction
 
 DOWNSTREAM = 'predicted_dice'
 
@@ -20,34 +19,29 @@ class Scored(NamedTuple):
   value: float
   low: float
   high: float
-  direction: str
+  direction: Direction
+
+  def is_better_than(self, other: 'Scored') -> bool:
+    """True if this set is better beyond both intervals."""
+    worst, best = (
+      end(each.direction.badness(value) for value in each._ends())
+      for each, end in ((self, max), (other, min))
+    )
+    return worst < best
 
   @property
   def goodness(self) -> float:
     """Larger where the metric says that the set is better."""
-    return _goodness(self.value, self.direction)
+    return -self.direction.badness(self.value)
 
-  def is_better_than(self, other: 'Scored') -> bool:
-    """Whether it is, beyond both intervals."""
-    mine, its = (
-      [_goodness(end, self.direction) for end in (each.low, each.high)]
-      for each in (self, other)
-    )
-    if self.direction.startswith('target') and self.low < 0 < self.high:
-      mine.append(0.0)
-    if self.direction.startswith('target') and other.low < 0 < other.high:
-      its.append(0.0)
-    return min(mine) > max(its)
-
-
-def _goodness(value: float, direction: str) -> float:
-  if direction == 'higher':
-    return value
-  return -value if direction == 'lower' else -abs(value)
+  def _ends(self) -> list[float]:
+    """Ends of the interval, and its best value where that lies between."""
+    inside = self.direction is Direction.ZERO and self.low < 0 < self.high
+    return [self.low, self.high, *([0.0] if inside else [])]
 
 
 class Agreement(NamedTuple):
-  """How a metric orders sets, beside the predicted Dice.
+  """Agreement of a metric with the predicted Dice on the order of sets.
 
   Attributes:
     features: Network of the metric.
@@ -147,19 +141,10 @@ def contradictions(scores: Scores) -> list[Contradiction]:
 
 
 class Findings(NamedTuple):
-  """How all metrics stand to the predicted Dice."""
+  """Agreements of all metrics with the predicted Dice."""
 
   agreements: list[Agreement]
   contradictions: list[Contradiction]
-
-  def tables(self) -> dict[str, str]:
-    """``agreement.csv`` and ``contradictions.csv``."""
-    return {
-      'agreement.csv': results.csv_text(Agreement._fields, self.agreements),
-      'contradictions.csv': results.csv_text(
-        Contradiction._fields, self.contradictions
-      ),
-    }
 
 
 def find(scores: Scores) -> Findings | None:
@@ -182,7 +167,9 @@ def _kendall(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _rank(x: np.ndarray, y: np.ndarray) -> np.ndarray:
   """Spearman's rank correlation of each pair of rows, ``[r]``."""
-  ranks = (scipy.stats.rankdata(each, axis=1) for each in (x, y))
+  from scipy import stats
+
+  ranks = (stats.rankdata(each, axis=1) for each in (x, y))
   return _cosine(*(each - each.mean(axis=1, keepdims=True) for each in ranks))
 
 

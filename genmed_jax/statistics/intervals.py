@@ -1,4 +1,4 @@
-"""Standard errors and 95 % intervals."""
+"""Estimates, their standard errors and 95 % intervals."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,17 @@ _NORMAL_95 = 1.959963984540054
 
 
 class Estimate(NamedTuple):
-  """A value and its ``std_error``."""
+  """A value of a statistic.
+
+  Attributes:
+    value: The estimate.
+    std_error: Its standard error; None where it was not asked for.
+    details: Further numbers of the method, by name.
+  """
 
   value: float
-  std_error: float
+  std_error: float | None = None
+  details: dict[str, float] = {}
 
 
 class Interval(NamedTuple):
@@ -36,7 +43,7 @@ def bootstrap_mean(
   *,
   replicates: int,
   seed: int,
-  whose: np.ndarray | None = None,
+  subjects: np.ndarray | None = None,
 ) -> Interval:
   """Percentile bootstrap of the mean of per-image scores.
 
@@ -49,14 +56,13 @@ def bootstrap_mean(
     values: ``[n]``.
     replicates: How many resampled means.
     seed: Of the draws.
-    whose: ``[n]``, the subject of each image, drawn with all its images:
-      images of one are alike, and as many strangers would say more. Every
-      image is drawn by itself if None.
+    subjects: ``[n]``, the subject of each image, drawn with all its images,
+      for these are alike. Every image is drawn by itself if None.
   """
   random = np.random.default_rng(seed)
-  if whose is None:
-    whose = np.arange(len(values))
-  _, subject = np.unique(whose, return_inverse=True)
+  if subjects is None:
+    subjects = np.arange(len(values))
+  _, subject = np.unique(subjects, return_inverse=True)
   sums, counts = np.bincount(subject, values), np.bincount(subject)
   n = len(counts)
   means = []

@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.moments import moments
+from genmed_jax.engine.rows import as_rows, shard_rows
 
 
 def features(random, n=300, d=37):
@@ -14,7 +14,7 @@ def features(random, n=300, d=37):
 def test_equal_numpy_padded_and_sharded(random, mesh, d):
   x = features(random, 101, d)
   with jax.enable_x64(True):
-    found = moments(mesh_lib.shard_rows(mesh, x))
+    found = moments(shard_rows(mesh, x))
   assert found.count == 101
   np.testing.assert_allclose(found.mean, np.float64(x).mean(0), rtol=1e-12)
   np.testing.assert_allclose(
@@ -22,12 +22,17 @@ def test_equal_numpy_padded_and_sharded(random, mesh, d):
   )
 
 
-def test_parts_add_up_and_subtract(random, mesh):
+# Each about its own mean where no centre is given.
+@pytest.mark.parametrize('centres', [(0, 0, 0), (0, 1, 2), (None, None, None)])
+def test_parts_add_up_and_subtract(random, mesh, centres):
   x = features(random)
   with jax.enable_x64(True):
     whole, one, other = (
-      moments(mesh_lib.shard_rows(mesh, part), centre=np.float64(x[0]))
-      for part in (x, x[:120], x[120:])
+      moments(
+        shard_rows(mesh, part),
+        centre=None if row is None else np.float64(x[row]),
+      )
+      for row, part in zip(centres, (x, x[:120], x[120:]), strict=True)
     )
   for found, expected in ((one + other, whole), (whole - one, other)):
     assert found.count == expected.count
@@ -37,18 +42,23 @@ def test_parts_add_up_and_subtract(random, mesh):
     )
 
 
-def test_moments_about_different_centres_do_not_add_up(random):
+def test_the_centre_moves(random):
+  x = features(random)
   with jax.enable_x64(True):
-    rows = mesh_lib.as_rows(features(random))
-    one, other = moments(rows), moments(rows, centre=np.zeros(37))
-  with pytest.raises(ValueError, match='different centres'):
-    one + other
+    rows = as_rows(x)
+    found = moments(rows).about(np.float64(x[0]))
+    expected = moments(rows, centre=np.float64(x[0]))
+  assert found.count == 300
+  np.testing.assert_array_equal(found.centre, expected.centre)
+  np.testing.assert_allclose(found.total, expected.total, rtol=1e-9)
+  np.testing.assert_allclose(found.scatter, expected.scatter, rtol=1e-9)
+  assert found.about(found.centre) is found
 
 
 def test_float32_products_keep_their_digits(random):
   x = features(random, 5000) + np.float32(1e3)
   with jax.enable_x64(True):
-    rows = mesh_lib.as_rows(x)
+    rows = as_rows(x)
     exact, found = (
       moments(rows, dtype=dtype).covariance
       for dtype in (np.float64, np.float32)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine import nearest as nearest_module
+from genmed_jax.engine.rows import shard_rows
 from genmed_jax.metrics import nearest_neighbours, own_neighbours
 
 
@@ -27,8 +27,7 @@ def too_close_for_float32(random):
 @pytest.mark.parametrize('n', [6, 130])
 def test_own_neighbours_equal_reference(random, mesh, n, k):
   x = np.float32(random.standard_normal((n, 9)))
-  rows = mesh_lib.shard_rows(mesh, x)
-  found = own_neighbours(rows.values, k=k, mask=rows.mask)
+  found = own_neighbours(shard_rows(mesh, x), k=k)
   np.testing.assert_allclose(found.squared, expected_own(x, k), rtol=1e-12)
   difference = x[found.index].astype(np.float64) - x[:, None]
   np.testing.assert_allclose((difference**2).sum(-1), found.squared)
@@ -53,10 +52,7 @@ def test_it_takes_a_second_look(random, monkeypatch):
 def test_nearest_equals_reference(random, mesh):
   x, y = np.float32(random.standard_normal((2, 50, 7)))
   x = np.concatenate([x, y[:5], x[:5]])
-  rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
-  found = nearest_neighbours(
-    rows_x.values, rows_y.values, mask_x=rows_x.mask, mask_y=rows_y.mask
-  )
+  found = nearest_neighbours(*(shard_rows(mesh, f) for f in (x, y)))
   distances = cdist(np.float64(y), np.float64(x), 'sqeuclidean')
   np.testing.assert_array_equal(found.index[:, 0], distances.argmin(1))
   np.testing.assert_allclose(found.squared[:, 0], distances.min(1), atol=0)

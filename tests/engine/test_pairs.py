@@ -8,6 +8,7 @@ import pytest
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine import pairs
 from genmed_jax.engine.pairs import fold_own_pairs, fold_pairs, others
+from genmed_jax.engine.rows import as_rows, shard_rows, spread_rows
 
 
 @pytest.fixture(params=[1, 2, 3, 4], ids='{}dev'.format)
@@ -30,17 +31,17 @@ def test_every_pair_is_shown_once(random, ring, tile, dtype, rtol):
   x, origin = x[:37], random.standard_normal(6)
   weights_x, weights_y = random.random(37), random.random(53)
   with jax.enable_x64(True):
-    rows_x, rows_y = (mesh_lib.shard_rows(ring, f) for f in (x, y))
+    rows_x, rows_y = (shard_rows(ring, f) for f in (x, y))
     to_x, to_y = fold_pairs(
       rows_x,
       rows_y,
       origin=jnp.asarray(origin),
       row_update=add_products,
       column_update=add_products,
-      row_info=mesh_lib.spread_rows(rows_x, weights_x),
-      column_info=mesh_lib.spread_rows(rows_y, weights_y),
-      row_state=mesh_lib.spread_rows(rows_x, np.zeros(37)),
-      column_state=mesh_lib.spread_rows(rows_y, np.zeros(53)),
+      row_info=spread_rows(rows_x, weights_x),
+      column_info=spread_rows(rows_y, weights_y),
+      row_state=spread_rows(rows_x, np.zeros(37)),
+      column_state=spread_rows(rows_y, np.zeros(53)),
       dtype=dtype,
       tile=tile,
     )
@@ -58,14 +59,14 @@ def test_every_pair_is_shown_once(random, ring, tile, dtype, rtol):
 def test_every_own_pair_is_shown_to_both(random, ring, tile, n):
   x, weights = random.standard_normal((n, 6)), random.random(n)
   with jax.enable_x64(True):
-    rows = mesh_lib.shard_rows(ring, x)
+    rows = shard_rows(ring, x)
     total = fold_own_pairs(
       rows,
       add_products,
       jnp.add,
-      mesh_lib.spread_rows(rows, np.zeros(n)),
+      spread_rows(rows, np.zeros(n)),
       origin=jnp.zeros(6),
-      info=mesh_lib.spread_rows(rows, weights),
+      info=spread_rows(rows, weights),
       dtype=jnp.float64,
       tile=tile,
     )
@@ -77,7 +78,7 @@ def test_every_own_pair_is_shown_to_both(random, ring, tile, n):
 
 
 def test_a_fold_that_shows_its_progress_copies_no_set():
-  x = mesh_lib.as_rows(np.zeros((4096, 512), np.float32))
+  x = as_rows(np.zeros((4096, 512), np.float32))
   mesh = mesh_lib.mesh_of(x.values)
   fold = functools.partial(
     pairs._fold_pairs.__wrapped__,  # Jitted here, to ask for its memory.

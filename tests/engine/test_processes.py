@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import signal
 import socket
@@ -9,28 +10,35 @@ import time
 import numpy as np
 import pytest
 
-from genmed_jax.training import trained
-from tests.evaluation.test_run import run
+from genmed_jax.training.checkpoints import load_network
+from tests.command.test_entry import run
 
 METRICS = 'fd,mmd_poly,asw,sw2,vendi,coverage,realism,authpct'
 
 
 def start(count, *flags, module='evaluate'):
-  """Starts the processes of one run."""
+  """Starts the processes of one run of a command."""
+  return start_programs(
+    count,
+    lambda port, process: [
+      '-m',
+      f'genmed_jax.{module}',
+      f'--coordinator=localhost:{port}',
+      f'--num_processes={count}',
+      f'--process_id={process}',
+      *flags,
+    ],
+  )
+
+
+def start_programs(count, arguments):
+  """Starts Python once for each process, which ``arguments`` tells apart."""
   with socket.socket() as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
   return [
     subprocess.Popen(
-      [
-        sys.executable,
-        '-m',
-        f'genmed_jax.{module}',
-        f'--coordinator=localhost:{port}',
-        f'--num_processes={count}',
-        f'--process_id={process}',
-        *flags,
-      ],
+      [sys.executable, *arguments(port, process)],
       env=os.environ | {'XLA_FLAGS': ''},
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
@@ -69,6 +77,45 @@ def test_two_processes_equal_one(tmp_path, sources):
   )
 
 
+SCORE = """
+import json, sys
+import numpy as np
+import genmed_jax
+from genmed_jax.engine import processes
+
+count, port, process, folder = sys.argv[1:]
+if count == '2':
+  processes.join(f'localhost:{port}', 2, int(process))
+random = np.random.default_rng(0)
+features = np.float32(random.standard_normal((2, 41, 12)))
+images = np.uint8(random.integers(0, 255, (2, 13, 16, 16)))
+given = {'bootstrap': 0, 'cache_dir': folder}
+found = genmed_jax.score(*features, metrics='fd,coverage,authpct', **given).rows
+evaluator = genmed_jax.Evaluator(
+  images[0], features='inception_v3_random:64', metrics='fd,kid', **given
+)
+found += evaluator(images[1]).rows
+print(json.dumps([row.value for row in found]))
+"""
+
+
+def test_two_processes_score_arrays_as_one_does(tmp_path):
+  found = []
+  for count in (1, 2):
+    for process in start_programs(
+      count,
+      lambda port, i, n=count: (
+        ['-c', SCORE, str(n), str(port), str(i)] + [str(tmp_path / str(n))]
+      ),
+    ):
+      output, errors = process.communicate(timeout=240)
+      assert process.returncode == 0, errors
+      found.append(json.loads(output.splitlines()[-1]))
+  one, *two = found
+  for values in two:
+    np.testing.assert_allclose(values, one, rtol=1e-5, atol=1e-7)
+
+
 def test_two_processes_train_one_network(tmp_path):
   flags = (
     '--task=segmenter',
@@ -85,7 +132,7 @@ def test_two_processes_train_one_network(tmp_path):
     assert process.returncode == 0, errors
   with open(tmp_path / 'history.csv') as file:
     assert [line['epoch'] for line in csv.DictReader(file)] == ['0', '1']
-  weights, _ = trained.load(tmp_path / 'network', 'segmenter')
+  weights, _ = load_network(tmp_path / 'network', 'segmenter')
   assert all(np.isfinite(leaf).all() for leaf in weights.params.values())
 
 

@@ -1,70 +1,64 @@
-import functools
-
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genmed_jax import metrics
-from genmed_jax.engine.mesh import as_rows
-from genmed_jax.engine.rows import check_features
+from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.rows import (
+  as_rows,
+  count_and_finite,
+  gather,
+  host_rows,
+  Rows,
+  shard_rows,
+  spread_rows,
+  take_rows,
+)
 
 
-def inception_score(x, y, mask_x=None, mask_y=None):
-  del x, mask_x
-  return metrics.inception_score(y, mask=mask_y).value
+@pytest.mark.parametrize('n', [0, 1, 5, 8])
+def test_rows_are_padded_masked_and_come_back(mesh, random, n):
+  local = random.standard_normal((n, 3)).astype(np.float32)
+  rows = shard_rows(mesh, local)
+  assert rows.values.shape[0] % mesh.devices.size == 0
+  assert rows.values.sharding.num_devices == mesh.devices.size
+  assert int(rows.mask.sum()) == n
+  np.testing.assert_array_equal(gather(mesh, local), local)
 
 
-def vendi_score(x, y, mask_x=None, mask_y=None):
-  del x, mask_x
-  return metrics.vendi_score(y, mask=mask_y).value
+@pytest.mark.parametrize('few_sizes', [True, False])
+def test_rows_taken_anew(mesh, random, few_sizes):
+  local = random.standard_normal((10, 3)).astype(np.float32)
+  rows = shard_rows(mesh, local)
+  positions = np.array([7, 2, 2, 0, 9, 8, 1, 3, 5])
+  taken = take_rows(rows, positions, few_sizes=few_sizes)
+  values, mask = np.asarray(taken.values), np.asarray(taken.mask)
+  np.testing.assert_array_equal(values[mask], local[positions])
+  assert len(mask) == 16 if few_sizes else len(mask) - 9 < mesh.devices.size
 
 
-METRICS = [
-  metrics.frechet_distance,
-  metrics.kid,
-  metrics.gaussian_mmd,
-  metrics.cmmd,
-  metrics.approximate_sliced_wasserstein,
-  metrics.sliced_distances,
-  metrics.prdc,
-  inception_score,
-  vendi_score,
-]
+def test_unsharded_arrays_are_rows_too():
+  rows = as_rows(jnp.ones((5, 2)))
+  assert rows.mask.all()
+  assert mesh_lib.mesh_of(rows.values).devices.size == 1
+
+
+def test_values_are_laid_beside_the_rows_that_count(random):
+  mask = random.random(12) < 0.6
+  rows = Rows(jnp.zeros((12, 2)), jnp.asarray(mask))
+  values = np.float32(random.standard_normal((mask.sum(), 3)))
+  spread = spread_rows(rows, values)
+  np.testing.assert_array_equal(host_rows(spread, rows.mask), values)
+  assert not np.asarray(spread)[~mask].any()
 
 
 @pytest.mark.parametrize(
-  ('spoil', 'complaint'),
-  [
-    (lambda x: x[:, 0], r'must be \[n, d\], not \(6,\)'),
-    (lambda x: x[:, :2], r'widths differ: 3 \(real\) and 2 \(generated\)'),
-    (lambda x: x[:1], 'at least 2 generated images, got 1'),
-    (lambda x: np.where(x == x[4, 1], np.nan, x), 'generated features are not'),
-    (lambda x: np.where(x == x[4, 1], np.inf, x), 'generated features are not'),
-  ],
+  ('value', 'at', 'finite'),
+  [(0.0, 2, True), (np.nan, 2, False), (np.inf, 2, False), (np.nan, 5, True)],
 )
-def test_features_that_no_metric_takes(random, spoil, complaint):
-  x, y = random.standard_normal((2, 6, 3)).astype(np.float32)
-  with pytest.raises(ValueError, match=complaint):
-    check_features(as_rows(x), as_rows(spoil(y)))
-
-
-@pytest.mark.parametrize('metric', METRICS)
-def test_rows_that_do_not_count_may_hold_anything(random, metric):
-  x, y = random.standard_normal((2, 40, 5)).astype(np.float32)
-  count_x, count_y = random.random((2, 40)) < 0.7
-  x[~count_x], y[~count_y] = np.nan, np.inf
-  found = metric(x, y, mask_x=count_x, mask_y=count_y)
-  expected = metric(x[count_x], y[count_y])
-  jax.tree.map(
-    functools.partial(np.testing.assert_allclose, rtol=1e-6), found, expected
-  )
-
-
-@pytest.mark.parametrize('metric', METRICS)
-def test_half_precision_loses_nothing_more(random, metric):
-  # Their squares are beyond half precision.
-  x, y = (300 * random.standard_normal((2, 40, 5))).astype(np.float16)
-  found, expected = metric(x, y), metric(np.float32(x), np.float32(y))
-  jax.tree.map(
-    functools.partial(np.testing.assert_allclose, rtol=1e-6), found, expected
-  )
+def test_rows_that_count_are_counted_and_looked_at(value, at, finite):
+  values = np.zeros((6, 3), np.float32)
+  values[at, 1] = value
+  mask = np.array([True, False, True, True, False, False])
+  found = count_and_finite(Rows(jnp.asarray(values), jnp.asarray(mask)))
+  assert jax.tree.map(np.asarray, found) == (3, finite)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.rows import shard_rows
 from genmed_jax.metrics import frechet_distance
 from tests import references
 
@@ -80,21 +80,15 @@ def test_invariances(random, n, d):
 def test_padded_and_sharded_equal_plain(random, mesh, n, m, d):
   x, y = features(random, n, m, d)
   plain = frechet_distance(x, y, std_error=True)
-  rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
-  sharded = frechet_distance(
-    rows_x.values,
-    rows_y.values,
-    mask_x=rows_x.mask,
-    mask_y=rows_y.mask,
-    std_error=True,
-  )
-  np.testing.assert_allclose(sharded, plain, rtol=1e-9)
+  rows_x, rows_y = (shard_rows(mesh, f) for f in (x, y))
+  sharded = frechet_distance(rows_x, rows_y, std_error=True)
+  np.testing.assert_allclose(sharded[:2], plain[:2], rtol=1e-9)
 
 
 @pytest.mark.parametrize(('n', 'm', 'd'), [(300, 200, 16), (60, 60, 96)])
 def test_std_error_is_the_spread_over_draws(random, n, m, d):
   results = [
-    frechet_distance(*features(random, n, m, d), std_error=True)
+    frechet_distance(*features(random, n, m, d), std_error=True)[:2]
     for _ in range(60)
   ]
   values, errors = np.array(results).T
@@ -105,7 +99,7 @@ def test_std_error_is_the_spread_over_draws(random, n, m, d):
 def test_constant_features(n):
   x = np.ones((n, 8), np.float32)
   result = frechet_distance(x, 2 * x, std_error=True)
-  np.testing.assert_allclose(result, (8.0, 0.0), atol=1e-12)
+  np.testing.assert_allclose(result[:2], (8.0, 0.0), atol=1e-12)
 
 
 def test_features_twice_are_twice_the_distance(random):

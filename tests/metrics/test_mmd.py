@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax import metrics
+from genmed_jax.engine.rows import shard_rows
 from genmed_jax.metrics import cmmd, gaussian_mmd, polynomial_mmd
 from tests import references
+from tests.metrics.sets import feature_set
 
 
 def features(random, n, m, d=24):
@@ -38,14 +40,8 @@ def test_row_order_does_not_matter(random):
 @pytest.mark.parametrize('bandwidth', [2.0, 7.0])
 def test_gaussian_equals_reference(random, mesh, bandwidth):
   x, y = features(random, 70, 50)
-  rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
-  found = gaussian_mmd(
-    rows_x.values,
-    rows_y.values,
-    bandwidth=bandwidth,
-    mask_x=rows_x.mask,
-    mask_y=rows_y.mask,
-  )
+  rows_x, rows_y = (shard_rows(mesh, f) for f in (x, y))
+  found = gaussian_mmd(rows_x, rows_y, bandwidth=bandwidth)
   expected = references.gaussian_mmd(x, y, bandwidth)
   np.testing.assert_allclose(found.value, expected, rtol=1e-5)
 
@@ -55,6 +51,28 @@ def test_cmmd_is_the_biased_form_of_unit_rows(random):
   unit = [f / np.linalg.norm(f, axis=1, keepdims=True) for f in (x, y)]
   expected = 1000 * references.gaussian_mmd(*unit, 10.0, biased=True)
   np.testing.assert_allclose(cmmd(x, y).value, expected, rtol=1e-5)
+
+
+def test_cmmd_keeps_its_digits_beside_an_offset_and_zeros(random):
+  x, y = features(random, 70, 50)
+  x[3], y[:2] = 0, 0
+  for by in (0, 100):
+    sets = x + np.float32(by), y + np.float32(by)
+    unit = [np.float64(f) for f in sets]
+    for f in unit:
+      lengths = np.linalg.norm(f, axis=1, keepdims=True)
+      f /= np.where(lengths > 0, lengths, 1)
+    expected = 1000 * references.gaussian_mmd(*unit, 10.0, biased=True)
+    np.testing.assert_allclose(cmmd(*sets).value, expected, rtol=1e-3)
+
+
+def test_mmd_rbf10_is_cmmd_of_the_features(random):
+  x, y = features(random, 70, 50)
+  compared = metrics.Comparison(feature_set(x), feature_set(y))
+  found, expected = metrics.score('mmd_rbf10', compared), cmmd(x, y)
+  np.testing.assert_allclose(found.value, expected.value, rtol=1e-5)
+  error = found.interval.std_error
+  np.testing.assert_allclose(error, expected.std_error, rtol=1e-5)
 
 
 def test_offset_costs_no_digits_of_the_polynomial_kernel(random):

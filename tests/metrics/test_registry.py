@@ -1,50 +1,66 @@
 import functools
-import weakref
+import importlib
+import pkgutil
 
 import numpy as np
 import pytest
 
 from genmed_jax import metrics
-from genmed_jax.data.features import Features
-from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.feature_set import OUTPUTS
+from genmed_jax.errors import TooFewImages, UsageError
+from genmed_jax.metrics.base import FEATURES
+from genmed_jax.metrics.registry import check_offered, defined_on, floor
+from tests.metrics.sets import comparison, feature_set
 
 
-def features(name, values, **beside):
-  count = len(values)
-  ids = [str(i) for i in range(count)]
-  return Features(name, values, beside, np.arange(count), ids, {})
-
-
-def feature_set(name, values, **beside):
-  dice = np.linspace(0.2, 0.9, len(values), dtype=np.float32)[:, None]
-  beside = {'predicted_dice': dice} | beside
-  return metrics.FeatureSet(
-    mesh_lib.data_mesh(), features(name, values, **beside)
-  )
-
-
-@functools.cache
-def comparison(n=240, m=200, bootstrap=200, train=None):
-  """One for all metrics: what they share of it is computed once."""
-  random = np.random.default_rng(0)
-  x, y = (np.float32(random.standard_normal((k, 6))) for k in (n, m))
-  logits = np.float32(random.standard_normal((m, 5)))
-  spatial = {'spatial': x[:, :3]}, {'spatial': y[:, :3]}
-  return metrics.Comparison(
-    feature_set('real', x, logits=logits[:1].repeat(n, 0), **spatial[0]),
-    feature_set('generated', y, logits=logits, **spatial[1]),
-    train,
-    bootstrap=bootstrap,
-  )
+def compared(x, y, **options):
+  return metrics.Comparison(feature_set(x), feature_set(y), **options)
 
 
 @pytest.mark.parametrize('name', metrics.METRICS)
 def test_every_metric_has_value_interval_and_floor(name):
-  compared = comparison()
-  score = metrics.score(name, compared)
+  score = metrics.score(name, comparison())
   assert np.isfinite(score.value)
   assert score.interval.low <= score.value <= score.interval.high
-  assert np.isfinite(metrics.floor(name, compared.halves))
+  assert np.isfinite(floor(name, comparison().halves))
+
+
+@pytest.mark.parametrize('name', metrics.METRICS)
+def test_every_column_has_a_value_for_each_generated_image(name):
+  for column in metrics.METRICS[name].columns:
+    values = column.values(comparison())
+    assert values.shape == (200,), column.name
+    assert np.isfinite(values).all(), column.name
+    if column.indexes_train:
+      assert np.issubdtype(values.dtype, np.integer), column.name
+      assert values.min() >= 0, column.name
+      assert values.max() < comparison().train.count, column.name
+
+
+def test_declarations_do_not_clash():
+  every = [
+    metric
+    for module in pkgutil.iter_modules(metrics.__path__)
+    if module.name != 'registry'
+    for metric in getattr(
+      importlib.import_module(f'{metrics.__name__}.{module.name}'),
+      'METRICS',
+      (),
+    )
+  ]
+  names = sorted(metric.name for metric in every)
+  assert names == sorted(metrics.METRICS)
+  aliases = [metric.alias.name for metric in every if metric.alias]
+  assert not set(aliases) & set(metrics.METRICS)
+  columns = [column.name for metric in every for column in metric.columns]
+  for names in (aliases, columns):
+    assert len(set(names)) == len(names)
+  assert {metric.reads for metric in every} == {FEATURES, *OUTPUTS}
+
+
+def test_metrics_stand_by_aspect_and_headlines_first():
+  order = [(m.aspect, not m.headline) for m in metrics.METRICS.values()]
+  assert order == sorted(order)
 
 
 @pytest.mark.parametrize('name', metrics.METRICS)
@@ -55,85 +71,149 @@ def test_no_bootstrap_no_interval(name):
 def test_too_few_images_give_a_note():
   score = metrics.score('precision', comparison(m=4))
   assert score.value is None
-  assert score.notes == ('needs at least 6 images, got 4',)
-  assert metrics.per_image(comparison(m=4)) is None
+  assert score.notes == ('needs at least 6 generated images, got 4',)
+  assert floor('precision', comparison(m=4).halves) is None
+  (column,) = metrics.METRICS['precision'].columns
+  with pytest.raises(TooFewImages, match='got 4'):
+    column.values(comparison(m=4))
 
 
-def test_train_is_what_authpct_is_about():
-  compared = comparison()
-  copied = feature_set('train', compared.generated.to_host())
-  score = metrics.score('authpct', comparison(train=copied))
-  note = 'the reference stands for the training images'
-  assert note not in score.notes
-  assert note in metrics.score('authpct', compared).notes
+def test_no_floor_without_the_output_that_is_read(random):
+  bare = compared(*random.standard_normal((2, 20, 3)))
+  assert floor('is', bare.halves) is None
+  assert floor('sfid', bare.halves) is None
+  assert floor('predicted_dice', bare.halves) > 0
 
 
-def test_halves_are_disjoint_and_seeded():
-  compared = comparison(n=61)
-  again = metrics.Comparison(compared.reference, compared.generated)
-  one, other = compared.halves, again.halves
-  halves = one.reference.to_host()
-  np.testing.assert_array_equal(halves, other.reference.to_host())
-  assert one.counts == (30, 30)
-  rest = one.generated.to_host()
-  assert not (halves[:, None] == rest).all(-1).any()
-
-
-def test_parts_are_laid_out_while_in_use_and_wholes_for_good():
-  whole = comparison(n=20).reference
-  assert whole.rows.values is whole.rows.values
-  part = whole.pick(np.arange(4, 9))
-  values = part.rows.values
-  assert part.rows.values is values
-  assert part.rows.mask.sum() == 5
-  gone = weakref.ref(values)
-  del values
-  assert gone() is None
-  np.testing.assert_array_equal(part.to_host(), whole.to_host()[4:9])
-
-
-def test_halves_are_no_larger_than_the_generated_set():
-  assert comparison(n=60, m=20).halves.counts == (20, 20)
+def test_metrics_are_named_or_given():
+  metric = metrics.METRICS['asw']
+  assert metrics.score(metric, comparison()) == metrics.score(
+    'asw', comparison()
+  )
+  halves = comparison().halves
+  assert floor(metric, halves) == floor('asw', halves)
 
 
 def test_float64_features_keep_their_digits(random):
   x, y = random.standard_normal((2, 50, 6)) * 2.0**-10 + 2.0**10
 
   def fd_of(x, y):
-    compared = metrics.Comparison(
-      feature_set('real', x), feature_set('fake', y)
-    )
-    assert 'exact copies' not in str(metrics.score('authpct', compared).notes)
-    return metrics.score('fd', compared).value
+    both = compared(x, y)
+    assert 'exact copies' not in str(metrics.score('authpct', both).notes)
+    return metrics.score('fd', both).value
 
   np.testing.assert_allclose(fd_of(x, y), fd_of(x - 1024, y - 1024), rtol=1e-6)
 
 
 def test_overflow_is_a_note_not_a_number(random):
   x = np.float32(random.standard_normal((20, 4))) * np.float64(1e120)
-  compared = metrics.Comparison(feature_set('real', x), feature_set('fake', -x))
-  score = metrics.score('mmd_poly', compared)
+  score = metrics.score('mmd_poly', compared(x, -x))
   assert score.value is None
   assert score.notes == ('overflows: the features are too large',)
 
 
-def test_select():
-  assert metrics.select('fd, kid,fd') == ['fd', 'kid']
-  assert metrics.select('all') == list(metrics.METRICS)
+@pytest.mark.parametrize(
+  ('names', 'expected'),
+  [
+    ('fd, kid,fd', ['fd', 'kid']),
+    (['fd', ' kid', 'fd'], ['fd', 'kid']),
+    (('fid', 'fd'), ['fid', 'fd']),
+    ('all', list(metrics.METRICS)),
+    (['all'], list(metrics.METRICS)),
+    ([], []),
+  ],
+)
+def test_select(names, expected):
+  assert metrics.select(names) == expected
+
+
+@pytest.mark.parametrize('names', ['fd,precison', ('fd', 'precison')])
+def test_select_tells_the_nearest_name(names):
   with pytest.raises(ValueError, match="'precison'; did you mean 'precision'"):
-    metrics.select('fd,precison')
+    metrics.select(names)
+  with pytest.raises(UsageError, match="'fidd'; did you mean 'fid'.*all, fd"):
+    metrics.select('fidd')
 
 
-def test_widths_that_differ(random):
+@pytest.mark.parametrize(
+  ('names', 'outputs', 'earned', 'expected'),
+  [
+    ('fd,kid', (), (), {'fd': 'fd', 'kid': 'kid'}),
+    ('fd,kid', (), {'fid'}, {'fid': 'fd', 'kid': 'kid'}),
+    ('fid', (), {'fid'}, {'fid': 'fd'}),
+    ('fid', (), (), {}),
+    ('fid,fd', (), {'fid'}, {'fid': 'fd'}),
+    ('fid,fd', (), (), {'fd': 'fd'}),
+    (('sfid', 'is', 'fd'), {'logits'}, (), {'is': 'is', 'fd': 'fd'}),
+    ('predicted_dice', OUTPUTS, (), {'predicted_dice': 'predicted_dice'}),
+    ('predicted_dice', (), {'fid'}, {}),
+  ],
+)
+def test_metrics_that_a_network_offers(names, outputs, earned, expected):
+  found = defined_on(names, outputs, earned)
+  assert list(found) == list(expected)
+  for name, key in expected.items():
+    assert found[name] is metrics.METRICS[key]
+
+
+def test_all_is_what_the_outputs_allow():
+  assert defined_on('all', OUTPUTS) == metrics.METRICS
+  bare = defined_on('all', ())
+  missing = {'is', 'sfid', 'predicted_dice'}
+  assert set(bare) == set(metrics.METRICS) - missing
+
+
+@pytest.mark.parametrize(
+  ('names', 'complaint'),
+  [
+    ('fd,fid', 'fid is defined on inception_v3 .* not on one, two; ask for fd'),
+    ('kid,sfid', 'sfid needs spatial, which one, two lacks'),
+    (('predicted_dice',), 'predicted_dice needs predicted_dice, which one'),
+  ],
+)
+def test_a_named_metric_is_defined_somewhere(names, complaint):
+  outputs = {'one': (), 'two': ('logits',)}
+  offered = {name: defined_on(names, has) for name, has in outputs.items()}
+  with pytest.raises(UsageError, match=complaint):
+    check_offered(names, offered)
+
+
+@pytest.mark.parametrize('names', ['fid,fd,is', ['fid'], ('is',), 'fd', 'all'])
+def test_somewhere_is_enough(names):
+  offered = {
+    'one': defined_on(names, ()),
+    'two': defined_on(names, ('logits',)),
+    'three': defined_on(names, (), {'fid'}),
+  }
+  check_offered(names, offered)
+
+
+def test_all_asks_for_nothing():
+  check_offered('all', {'one': {}})
+  check_offered('all', {})
+
+
+# Of the generated set alone, or of other outputs.
+_OF_ONE_SET = ('vendi vendi_0.5 vendi_inf rke is sfid predicted_dice').split()
+
+
+@pytest.mark.parametrize(
+  'name', [name for name in metrics.METRICS if name not in _OF_ONE_SET]
+)
+def test_widths_that_differ(name):
   x, y = np.zeros((9, 4), np.float32), np.zeros((9, 5), np.float32)
-  with pytest.raises(ValueError, match='real has 4, fake 5'):
-    metrics.Comparison(feature_set('real', x), feature_set('fake', y))
+  with pytest.raises(ValueError, match='feature widths differ: .*4') as found:
+    metrics.score(name, compared(x, y))
+  assert not isinstance(found.value, TooFewImages)
+  if name == 'fd':
+    assert str(found.value).endswith('differ: 4 (real) and 5 (generated)')
 
 
 # What leaves a metric as it is, for sets of one kind of features.
 _ANY_ORDER = (
   'fd asw sw1 sw2 mind vendi vendi_0.5 vendi_inf rke precision recall density '
-  'coverage clipped_density clipped_coverage realism authpct mmd_poly'
+  'coverage clipped_density clipped_coverage realism authpct mmd_poly '
+  'mmd_rbf10'
 ).split()
 _POWER_OF_SCALE = {
   **dict.fromkeys(('fd', 'fd_inf', 'mind'), 2),
@@ -142,12 +222,14 @@ _POWER_OF_SCALE = {
   **dict.fromkeys(('precision', 'recall', 'density', 'coverage'), 0),
   **dict.fromkeys(('clipped_density', 'clipped_coverage', 'realism'), 0),
   **dict.fromkeys(('authpct', 'memorised', 'relative_fd', 'mmd_rbf'), 0),
+  'mmd_rbf10': 0,
   **dict.fromkeys(('ct', 'ct_mode', 'ct_mem'), 0),
   **dict.fromkeys(('fls', 'fld', 'fld_train', 'fld_gap'), 0),
 }
 _ANY_ROTATION = (
   'fd fd_inf relative_fd mmd_poly mmd_rbf asw vendi rke precision recall '
-  'density coverage clipped_density clipped_coverage realism authpct memorised'
+  'density coverage clipped_density clipped_coverage realism authpct '
+  'memorised mmd_rbf10'
 ).split()
 
 
@@ -172,9 +254,7 @@ def rotated(x):
 
 @functools.cache
 def compared_after(change):
-  return metrics.Comparison(
-    *map(feature_set, ('real', 'fake'), map(change, pair())), bootstrap=0
-  )
+  return compared(*map(change, pair()), bootstrap=0)
 
 
 def values(name, change):
@@ -205,15 +285,14 @@ def test_rotation(name):
 
 def test_equal_sets():
   x, _ = pair()
-  compared = metrics.Comparison(
-    feature_set('real', x), feature_set('fake', x), bootstrap=0
-  )
+  equal = compared(x, x, bootstrap=0)
   expected = {
     **dict.fromkeys(('fd', 'asw', 'sw1', 'sw2', 'mind', 'authpct'), 0.0),
+    'mmd_rbf10': 0.0,
     **dict.fromkeys(('precision', 'recall', 'coverage'), 1.0),
     **dict.fromkeys(('clipped_density', 'clipped_coverage'), 1.0),
   }
-  found = {name: metrics.score(name, compared).value for name in expected}
+  found = {name: metrics.score(name, equal).value for name in expected}
   assert found == pytest.approx(expected, abs=0.01)
 
 
@@ -237,11 +316,9 @@ def adversaries(random):
 @pytest.mark.parametrize('case', adversaries(np.random.default_rng(0)))
 def test_adversaries_get_a_value_or_a_reason(random, case):
   x, y = adversaries(random)[case]
-  compared = metrics.Comparison(
-    feature_set('real', x), feature_set('fake', y), bootstrap=20
-  )
+  both = compared(x, y, bootstrap=20)
   for name in set(metrics.METRICS) - {'is', 'sfid'}:
-    score = metrics.score(name, compared)
+    score = metrics.score(name, both)
     if score.value is None:
       assert score.notes, name
     else:
@@ -252,12 +329,7 @@ def test_adversaries_get_a_value_or_a_reason(random, case):
 def test_a_huge_offset_changes_nothing(random):
   x = np.float32(random.integers(-512, 512, (240, 6)) / 256)
   y = np.float32(random.integers(-600, 600, (200, 6)) / 256)
-  near, far = (
-    metrics.Comparison(
-      feature_set('real', x + by), feature_set('fake', y + by), bootstrap=0
-    )
-    for by in (0, 2**13)
-  )
+  near, far = (compared(x + by, y + by, bootstrap=0) for by in (0, 2**13))
   for name in 'fd mmd_rbf asw sw2 precision coverage realism'.split():
     found, expected = (metrics.score(name, each).value for each in (far, near))
     np.testing.assert_allclose(found, expected, rtol=1e-4, err_msg=name)

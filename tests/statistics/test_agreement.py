@@ -4,6 +4,7 @@ import scipy.stats
 
 from genmed_jax.statistics import agreement
 from genmed_jax.statistics.agreement import agreements, contradictions, Scored
+from genmed_jax.statistics.direction import Direction
 
 
 def scored(values, direction, error=0.01):
@@ -19,15 +20,15 @@ DICE = [0.9, 0.8, 0.7, 0.5, 0.3, 0.2]
 @pytest.mark.parametrize(
   ('values', 'direction', 'expected'),
   [
-    ([1, 2, 3, 4, 5, 6], 'lower', 1.0),
-    ([1, 2, 3, 4, 5, 6], 'higher', -1.0),
-    ([0.1, -0.2, 0.3, -0.4, 0.5, -0.6], 'target:0', 1.0),
+    ([1, 2, 3, 4, 5, 6], Direction.LOWER, 1.0),
+    ([1, 2, 3, 4, 5, 6], Direction.HIGHER, -1.0),
+    ([0.1, -0.2, 0.3, -0.4, 0.5, -0.6], Direction.ZERO, 1.0),
   ],
 )
 def test_signs(values, direction, expected):
   scores = {
     ('net', 'fd'): scored(values, direction),
-    ('seg', 'predicted_dice'): scored(DICE, 'higher'),
+    ('seg', 'predicted_dice'): scored(DICE, Direction.HIGHER),
   }
   (found,) = agreements(scores)
   assert (found.metric, found.sets) == ('fd', 6)
@@ -50,8 +51,8 @@ def test_statistics_are_scipys(random):
 
 def test_chance_is_not_agreement(random):
   scores = {
-    ('net', 'fd'): scored(random.standard_normal(12), 'lower'),
-    ('seg', 'predicted_dice'): scored(random.random(12), 'higher'),
+    ('net', 'fd'): scored(random.standard_normal(12), Direction.LOWER),
+    ('seg', 'predicted_dice'): scored(random.random(12), Direction.HIGHER),
   }
   (found,) = agreements(scores)
   assert found.kendall_p > 0.05
@@ -59,22 +60,30 @@ def test_chance_is_not_agreement(random):
 
 
 def test_too_few_sets_and_constant_metrics_have_no_order():
-  dice = {('seg', 'predicted_dice'): scored(DICE, 'higher')}
-  assert not agreements({('net', 'fd'): scored(DICE[:3], 'lower')} | dice)
-  assert not agreements({('net', 'fd'): scored([1] * 6, 'lower')} | dice)
-  assert not agreements({('net', 'fd'): scored(DICE, 'lower')})
+  dice = {('seg', 'predicted_dice'): scored(DICE, Direction.HIGHER)}
+  assert not agreements(
+    {('net', 'fd'): scored(DICE[:3], Direction.LOWER)} | dice
+  )
+  assert not agreements(
+    {('net', 'fd'): scored([1] * 6, Direction.LOWER)} | dice
+  )
+  assert not agreements({('net', 'fd'): scored(DICE, Direction.LOWER)})
 
 
 def test_contradictions_are_beyond_both_intervals():
-  dice = {('seg', 'predicted_dice'): scored([0.9, 0.5, 0.505], 'higher')}
-  found = contradictions({('net', 'fd'): scored([3, 1, 3], 'lower')} | dice)
+  dice = {
+    ('seg', 'predicted_dice'): scored([0.9, 0.5, 0.505], Direction.HIGHER)
+  }
+  found = contradictions(
+    {('net', 'fd'): scored([3, 1, 3], Direction.LOWER)} | dice
+  )
   assert [tuple(each) for each in found] == [('net', 'fd', 's1', 's0')]
-  wide = {('net', 'fd'): scored([3, 1, 3], 'lower', error=1.5)}
+  wide = {('net', 'fd'): scored([3, 1, 3], Direction.LOWER, error=1.5)}
   assert not contradictions(wide | dice)
   # A gap that may be zero is as good as any.
   gap = {
-    's0': Scored(0.2, -1.0, 1.4, 'target:0'),
-    's1': Scored(-0.1, -0.2, -0.05, 'target:0'),
+    's0': Scored(0.2, -1.0, 1.4, Direction.ZERO),
+    's1': Scored(-0.1, -0.2, -0.05, Direction.ZERO),
   }
   assert not contradictions({('net', 'ct'): gap} | dice)
   assert np.isclose(gap['s0'].goodness, -0.2)

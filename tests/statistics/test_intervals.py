@@ -1,6 +1,21 @@
+import pickle
+
 import numpy as np
 
-from genmed_jax.statistics.intervals import bootstrap_mean, normal_interval
+from genmed_jax.statistics.intervals import (
+  bootstrap_mean,
+  Estimate,
+  normal_interval,
+)
+
+
+def test_details_of_estimates_are_their_own():
+  plain = Estimate(1.5)
+  assert plain[:2] == (1.5, None)
+  assert plain.details == {}
+  assert pickle.loads(pickle.dumps(plain)) == plain
+  assert Estimate(1.5, 0.1, {'slope': 2.0}).details['slope'] == 2.0
+  assert not Estimate(1.5).details
 
 
 def test_bootstrap_of_a_mean_has_its_standard_error(random):
@@ -16,9 +31,9 @@ def test_bootstrap_of_a_mean_has_its_standard_error(random):
 
 
 def test_images_of_a_subject_are_drawn_together(random):
-  whose = np.arange(400) // 8
-  values = random.standard_normal(50)[whose]
-  interval = bootstrap_mean(values, replicates=4000, seed=1, whose=whose)
+  subjects = np.arange(400) // 8
+  values = random.standard_normal(50)[subjects]
+  interval = bootstrap_mean(values, replicates=4000, seed=1, subjects=subjects)
   expected = values.std() / 50**0.5
   np.testing.assert_allclose(interval.std_error, expected, rtol=0.05)
 

@@ -1,16 +1,18 @@
 """C_T, the three-sample test for data copying."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.cluster.vq
 import scipy.linalg
-import scipy.stats
 
-from genmed_jax.engine.mesh import as_rows, host_rows, Rows, take_rows
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.moments import moments
 from genmed_jax.engine.nearest import nearest_neighbours
-from genmed_jax.engine.rows import check_features, map_rows, TooFewImages
+from genmed_jax.engine.rows import as_rows, host_rows, map_rows, Rows, take_rows
+from genmed_jax.errors import TooFewImages
+from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.metrics.memorisation import held_out_note
+from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
 CELLS = 3
@@ -20,17 +22,15 @@ _STARTS = 10  # Of k-means, of which the best is kept.
 _ITERATIONS = 10  # Of each start; the best goes on.
 
 
+@on_feature_sets
 def copying_test(
-  train,
-  test,
-  y,
+  train: FeatureSet,
+  test: FeatureSet,
+  y: FeatureSet,
   *,
   cells: int = CELLS,
   components: int = COMPONENTS,
   seed: int = 2020,
-  mask_train=None,
-  mask_test=None,
-  mask_y=None,
 ) -> Estimate:
   r"""Meehan's C_T: are generated images nearer to training ones than real are?
 
@@ -54,9 +54,6 @@ def copying_test(
     cells: How many.
     components: Principal axes kept; all where d is no larger.
     seed: Of k-means.
-    mask_train: ``[l]``, nonzero for rows that count; all rows if None.
-    mask_test: ``[n]``.
-    mask_y: ``[m]``.
 
   Returns:
     The statistic, in standard normal units under the null: far below 0 for
@@ -70,14 +67,9 @@ def copying_test(
   References:
     Meehan et al., 2020, definitions 4.1 and 4.2.
   """
-  with jax.enable_x64(True):
-    train = as_rows(train, mask_train)
-    test, y = as_rows(test, mask_test), as_rows(y, mask_y)
-    check_features(train, test)
-    check_features(train, y)
-    reduced = _principal([train, test, y], components)
-    labels = _cells(reduced, cells, seed)
-    return copying_test_in_cells(*reduced, *labels)
+  reduced = _principal([train, test, y], components)
+  labels = _cells(reduced, cells, seed)
+  return copying_test_in_cells(*reduced, *labels)
 
 
 def copying_test_in_cells(
@@ -114,26 +106,24 @@ def copying_test_in_cells(
 
 def _to_nearest(train: Rows, images: Rows) -> np.ndarray:
   """Squared distances to the nearest training image."""
-  return nearest_neighbours(
-    train.values, images.values, mask_x=train.mask, mask_y=images.mask
-  ).squared[:, 0]
+  return nearest_neighbours(train, images).squared[:, 0]
 
 
-def _principal(sets: list[Rows], components: int) -> list[np.ndarray]:
+def _principal(sets: list[FeatureSet], components: int) -> list[np.ndarray]:
   """Features on the principal axes of the first set, host float64."""
-  if sets[0].values.shape[1] <= components:
-    return [host_rows(*rows).astype(np.float64) for rows in sets]
+  if sets[0].width <= components:
+    return [each.to_host().astype(np.float64) for each in sets]
   mean, axes = _leading(sets[0], components)
   return [
-    host_rows(map_rows(rows, _project, (mean, axes)), rows.mask)
-    for rows in sets
+    host_rows(map_rows(each.rows, _project, (mean, axes)), each.rows.mask)
+    for each in sets
   ]
 
 
-def _leading(x: Rows, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _leading(x: FeatureSet, count: int) -> tuple[np.ndarray, np.ndarray]:
   """Mean ``[d]`` and leading principal axes ``[d, count]``."""
-  if int(x.mask.sum()) < x.values.shape[1]:
-    rows = host_rows(*x).astype(np.float64)
+  if x.count < x.width:
+    rows = x.to_host().astype(np.float64)
     mean = rows.mean(0)
     rows -= mean
     squares, vectors = _largest(rows @ rows.T, min(count, len(rows) - 1))
@@ -141,7 +131,7 @@ def _leading(x: Rows, count: int) -> tuple[np.ndarray, np.ndarray]:
     kept = squares > rounding * max(squares[-1], 0.0)
     return mean, rows.T @ (vectors[:, kept] / np.sqrt(squares[kept]))
   # Which way the axes point needs no more digits than float32 has.
-  fit = moments(x, dtype=jnp.float32)
+  fit = moments(x.rows, dtype=jnp.float32)
   return fit.mean, _largest(np.float32(fit.scatter), count)[1]
 
 
@@ -177,17 +167,58 @@ def _cells(sets: list[np.ndarray], cells: int, seed: int) -> list[np.ndarray]:
 
 def _k_means(features: np.ndarray, start, **options):
   """Mean squared distance to the nearest centre, and the centres."""
-  centres, labels = scipy.cluster.vq.kmeans2(features, start, **options)
+  from scipy.cluster import vq
+
+  centres, labels = vq.kmeans2(features, start, **options)
   return np.mean((features - centres[labels]) ** 2), centres
 
 
 def _mann_whitney(q: np.ndarray, p: np.ndarray) -> tuple[float, float]:
   """Standardised count of pairs with q > p, ties half, and its error."""
+  from scipy import stats
+
   m, n = len(q), len(p)
-  ranks = scipy.stats.rankdata(np.concatenate([q, p]))
-  above = ranks[:m] - scipy.stats.rankdata(q)  # How many p each q exceeds.
-  below = m - (ranks[m:] - scipy.stats.rankdata(p))  # How many q exceed each p.
+  ranks = stats.rankdata(np.concatenate([q, p]))
+  above = ranks[:m] - stats.rankdata(q)  # How many p each q exceeds.
+  below = m - (ranks[m:] - stats.rankdata(p))  # How many q exceed each p.
   unit = np.sqrt(m * n * (m + n + 1) / 12)
   value = (above.sum() - (m * n / 2 - 0.5)) / unit
   error = np.sqrt(np.var(above) * m + np.var(below) * n) / unit
   return float(value), float(error)
+
+
+def _score(
+  c: Comparison, train: FeatureSet, test: FeatureSet, y: FeatureSet
+) -> Score:
+  found = copying_test(train, test, y, seed=c.seed)
+  return score_of(c, found, *held_out_note(c))
+
+
+def _ct(c: Comparison) -> Score:
+  train, test = c.held_out
+  return _score(c, train, test, c.generated)
+
+
+def _ct_mem(c: Comparison) -> Score:
+  train, test = c.held_out
+  return _score(c, c.generated, test, train)
+
+
+def _ct_mode(c: Comparison) -> Score:
+  _, test = c.held_out
+  half = test.count // 2
+  random = np.random.default_rng(c.seed)
+  one, other = test.draw(random, test.count - half, half)
+  return _score(c, one, other, c.generated)
+
+
+METRICS = tuple(
+  Metric(
+    name=name,
+    aspect=Aspect.MEMORISATION,
+    direction=Direction.ZERO,
+    measure=measure,
+    headline=name == 'ct',
+  )
+  for name, measure in (('ct', _ct), ('ct_mode', _ct_mode), ('ct_mem', _ct_mem))
+)

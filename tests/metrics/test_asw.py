@@ -4,8 +4,8 @@ import pytest
 import scipy.stats
 
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.metrics import wasserstein
-from genmed_jax.metrics.wasserstein import approximate_sliced_wasserstein
+from genmed_jax.engine.rows import shard_rows
+from genmed_jax.metrics import approximate_sliced_wasserstein, asw
 from tests import references
 
 
@@ -16,19 +16,13 @@ def features(random, n=90, m=70, d=16):
 
 def test_equals_reference_padded_and_sharded(random, mesh):
   x, y = features(random)
-  rows_x, rows_y = (mesh_lib.shard_rows(mesh, f) for f in (x, y))
-  result = approximate_sliced_wasserstein(
-    rows_x.values,
-    rows_y.values,
-    mask_x=rows_x.mask,
-    mask_y=rows_y.mask,
-    std_error=True,
-  )
+  rows_x, rows_y = (shard_rows(mesh, f) for f in (x, y))
+  result = approximate_sliced_wasserstein(rows_x, rows_y, std_error=True)
   np.testing.assert_allclose(
     result.value, references.sliced_wasserstein(x, y), rtol=1e-10
   )
   plain = approximate_sliced_wasserstein(x, y, std_error=True)
-  np.testing.assert_allclose(result, plain, rtol=1e-10)
+  np.testing.assert_allclose(result[:2], plain[:2], rtol=1e-10)
 
 
 def test_invariances(random):
@@ -45,19 +39,20 @@ def test_invariances(random):
     value,
     rtol=1e-8,
   )
-  assert approximate_sliced_wasserstein(x, x, std_error=True) == (0.0, 0.0)
+  equal = approximate_sliced_wasserstein(x, x, std_error=True)
+  assert equal[:2] == (0.0, 0.0)
 
 
 def test_constant_features():
   x = np.ones((5, 4))
   found = approximate_sliced_wasserstein(x, 3 * x, std_error=True)
-  assert found == (2.0, 0.0)
+  assert found[:2] == (2.0, 0.0)
 
 
 def test_std_error_is_the_spread_over_draws(random):
+  sets = (features(random, 200, 150) for _ in range(60))
   results = [
-    approximate_sliced_wasserstein(*features(random, 200, 150), std_error=True)
-    for _ in range(60)
+    approximate_sliced_wasserstein(*pair, std_error=True)[:2] for pair in sets
   ]
   values, errors = np.array(results).T
   assert 0.7 < errors.mean() / values.std(ddof=1) < 1.5
@@ -70,7 +65,7 @@ def test_bad_shapes():
 
 def test_no_device_gathers_the_set_for_one_row():
   with jax.enable_x64(True):
-    rows = mesh_lib.shard_rows(mesh_lib.data_mesh(), np.zeros((400, 64)))
-    program = wasserstein._first_row.lower(rows).compile()
+    rows = shard_rows(mesh_lib.data_mesh(), np.zeros((400, 64)))
+    program = asw._first_row.lower(rows).compile()
   assert rows.values.sharding.num_devices == 4
   assert program.memory_analysis().temp_size_in_bytes < rows.values.nbytes / 8

@@ -1,25 +1,22 @@
-"""Sliced Wasserstein distance between feature sets."""
-
-from typing import NamedTuple
+"""Sliced Wasserstein distance in closed form."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.engine.mesh import as_rows, host_rows, Rows, to_host
-from genmed_jax.engine.rows import check_features, fold_rows, map_rows
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.kernel import on_feature_sets
+from genmed_jax.engine.mesh import to_host
+from genmed_jax.engine.rows import fold_rows, host_rows, map_rows, Rows
+from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.statistics.direction import Direction
+from genmed_jax.statistics.intervals import Estimate
 
 
-class SlicedWasserstein(NamedTuple):
-  """``value`` in feature units and its ``std_error`` (or None)."""
-
-  value: float
-  std_error: float | None
-
-
+@on_feature_sets
 def approximate_sliced_wasserstein(
-  x, y, *, mask_x=None, mask_y=None, std_error: bool = False
-) -> SlicedWasserstein:
+  x: FeatureSet, y: FeatureSet, *, std_error: bool = False
+) -> Estimate:
   r"""Sliced 2-Wasserstein distance in closed form, without projections.
 
   In high dimension a random projection of a set is nearly Gaussian, so
@@ -35,13 +32,11 @@ def approximate_sliced_wasserstein(
   Args:
     x: Real features, ``[n, d]``.
     y: Generated features, ``[m, d]``.
-    mask_x: ``[n]``, nonzero for rows that count; all rows if None.
-    mask_y: ``[m]``.
     std_error: Whether to compute the standard error too.
 
   Returns:
-    :class:`SlicedWasserstein`; lower is better, 0 for equal first moments and
-    equal total variance: it sees nothing else.
+    :class:`Estimate` in feature units; lower is better, 0 for equal first
+    moments and equal total variance: it sees nothing else.
 
   Raises:
     ValueError: if the widths differ, a feature is not finite or a set has
@@ -50,28 +45,23 @@ def approximate_sliced_wasserstein(
   References:
     Nadjahi et al., 2021, theorem 1 and section 3.2.
   """
-  with jax.enable_x64(True):
-    x, y = as_rows(x, mask_x), as_rows(y, mask_y)
-    check_features(x, y)
-    mean_x, spread_x = _first_moments(x)
-    mean_y, spread_y = _first_moments(y)
-    difference = mean_x - mean_y
-    gap = spread_x - spread_y
-    value = np.sqrt(np.mean(difference**2) + gap**2)
-    if not std_error:
-      return SlicedWasserstein(float(value), None)
-    if value == 0:
-      return SlicedWasserstein(0.0, 0.0)
-    variance = sum(
-      _jackknife_variance(rows, mean, sign * difference, spread, sign * gap)
-      for rows, mean, spread, sign in (
-        (x, mean_x, spread_x, 1),
-        (y, mean_y, spread_y, -1),
-      )
+  mean_x, spread_x = _first_moments(x.rows)
+  mean_y, spread_y = _first_moments(y.rows)
+  difference = mean_x - mean_y
+  gap = spread_x - spread_y
+  value = np.sqrt(np.mean(difference**2) + gap**2)
+  if not std_error:
+    return Estimate(float(value))
+  if value == 0:
+    return Estimate(0.0, 0.0)
+  variance = sum(
+    _jackknife_variance(rows, mean, sign * difference, spread, sign * gap)
+    for rows, mean, spread, sign in (
+      (x.rows, mean_x, spread_x, 1),
+      (y.rows, mean_y, spread_y, -1),
     )
-    return SlicedWasserstein(
-      float(value), float(np.sqrt(variance) / (2 * value))
-    )
+  )
+  return Estimate(float(value), float(np.sqrt(variance) / (2 * value)))
 
 
 def _first_moments(x: Rows) -> tuple[np.ndarray, float]:
@@ -118,3 +108,20 @@ def _slope(row, context):
   mean, difference, slope = context
   centred = row - mean
   return 2 * jnp.mean(difference * centred) + slope * jnp.mean(centred**2)
+
+
+def _asw(c: Comparison) -> Score:
+  found = approximate_sliced_wasserstein(
+    c.reference, c.generated, std_error=c.bootstrap > 0
+  )
+  return score_of(c, found, at_least=0.0)
+
+
+METRICS = (
+  Metric(
+    name='asw',
+    aspect=Aspect.FIDELITY,
+    direction=Direction.LOWER,
+    measure=_asw,
+  ),
+)

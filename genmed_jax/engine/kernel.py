@@ -1,0 +1,91 @@
+"""Kernels: functions of feature sets that take arrays and rows too."""
+
+from collections.abc import Callable, Mapping
+import contextlib
+import functools
+import inspect
+from typing import Any, TypeVar
+
+import jax
+
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.rows import as_rows, Rows
+from genmed_jax.errors import TooFewImages
+
+T = TypeVar('T')
+
+
+def as_feature_set(x) -> FeatureSet:
+  """A feature set as it is, or one of ``Rows`` or of an array ``[n, d]``."""
+  if isinstance(x, FeatureSet):
+    return x
+  return FeatureSet(x if isinstance(x, Rows) else as_rows(x))
+
+
+def on_feature_sets(
+  kernel: Callable[..., T] | None = None,
+  *,
+  at_least: int = 2,
+  x64: bool = True,
+) -> Callable[..., T]:
+  """Makes a kernel of :class:`FeatureSet` take arrays and ``Rows`` too.
+
+  The sets are the kernel's positional parameters, its options are
+  keyword-only. It runs in x64, unless it is not to, and finds its sets
+  checked: matrices of one width, of ``at_least`` images, finite.
+
+  Raises:
+    ValueError: if a set is not a matrix, the widths differ or a feature is
+      not finite.
+    TooFewImages: if a set has fewer than ``at_least`` images.
+  """
+  if kernel is None:
+    return functools.partial(on_feature_sets, at_least=at_least, x64=x64)
+  signature = inspect.signature(kernel)
+  names = [
+    parameter.name
+    for parameter in signature.parameters.values()
+    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+  ]
+
+  @functools.wraps(kernel)
+  def checked(*args, **kwargs):
+    given = signature.bind(*args, **kwargs).arguments
+    with jax.enable_x64(True), contextlib.ExitStack() as stack:
+      sets = {name: as_feature_set(given.pop(name)) for name in names}
+      for x in sets.values():
+        stack.enter_context(x.in_use())
+      _check(sets, at_least)
+      with jax.enable_x64(x64):
+        return kernel(**sets, **given)
+
+  return checked
+
+
+_CALLED = {'x': 'real', 'y': 'generated', 'train': 'training'}
+
+
+def _check(sets: dict[str, FeatureSet], at_least: int) -> None:
+  for x in sets.values():
+    if len(x.shape) != 2:
+      raise ValueError(f'features must be [n, d], not {x.shape}')
+  if len({x.width for x in sets.values()}) > 1:
+    widths = (f'{x.width} ({_CALLED.get(n, n)})' for n, x in sets.items())
+    raise ValueError(f'feature widths differ: {" and ".join(widths)}')
+  check_count(at_least, **sets)
+  for name, x in sets.items():
+    if not x.is_finite:
+      raise ValueError(f'{_called(name, sets)}features are not finite')
+
+
+def check_count(at_least: int, **sets: FeatureSet) -> None:
+  """Raises TooFewImages unless every set has so many images."""
+  for name, x in sets.items():
+    if x.count < at_least:
+      raise TooFewImages(
+        f'needs at least {at_least} {_called(name, sets)}images, got {x.count}'
+      )
+
+
+def _called(name: str, sets: Mapping[str, Any]) -> str:
+  return f'{_CALLED.get(name, name)} ' if len(sets) > 1 else ''

@@ -1,0 +1,219 @@
+"""The contract of a metric: its declaration, its input and its result."""
+
+from collections.abc import Callable
+import dataclasses
+import enum
+import functools
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from genmed_jax.engine.feature_set import FeatureSet, LocalFeatures
+from genmed_jax.errors import TooFewImages
+from genmed_jax.statistics.direction import Direction
+from genmed_jax.statistics.intervals import (
+  bootstrap_mean,
+  Estimate,
+  Interval,
+  normal_interval,
+)
+
+T = TypeVar('T')
+
+FEATURES = 'features'  # What a metric reads unless it says otherwise.
+
+
+class Aspect(enum.IntEnum):
+  """The question that a metric answers, in the order of tables."""
+
+  FIDELITY = 0  # Do generated images look real?
+  COVERAGE = 1  # Are real images, all kinds of them, generated?
+  MEMORISATION = 2  # Are they copies of training images?
+  USEFULNESS = 3  # Do they serve a downstream task?
+
+
+class Column(NamedTuple):
+  """Scores of single generated images, a column of ``samples_*.csv``.
+
+  Attributes:
+    name: Head of the column.
+    values: Comparison to ``[m]``, one for each generated image.
+    indexes_train: Whether they are places of training images.
+  """
+
+  name: str
+  values: Callable[['Comparison'], np.ndarray]
+  indexes_train: bool = False
+
+
+class Alias(NamedTuple):
+  """The name of a metric on the features that it was defined on.
+
+  Attributes:
+    name: As networks list it in ``FeatureNetwork.earns``.
+    where: Those features in words, for messages.
+  """
+
+  name: str
+  where: str
+
+
+class Score(NamedTuple):
+  """One metric of one comparison; ``value`` is None where undefined."""
+
+  value: float | None
+  interval: Interval | None
+  notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Metric:
+  """The declaration of a metric.
+
+  Attributes:
+    name: Its key.
+    aspect: The question that it answers.
+    direction: Which values are better.
+    measure: Comparison to :class:`Score`; ``TooFewImages`` where it is not
+      defined.
+    reads: The network's output that it is made of, :data:`FEATURES` or one
+      of ``feature_set.OUTPUTS``.
+    columns: Its scores of single images.
+    alias: Its name on the features that it was defined on.
+    headline: Whether tables name it before the others of its aspect.
+  """
+
+  name: str
+  aspect: Aspect
+  direction: Direction
+  measure: Callable[['Comparison'], Score]
+  reads: str = FEATURES
+  columns: tuple[Column, ...] = ()
+  alias: Alias | None = None
+  headline: bool = False
+
+
+class Comparison:
+  """The sets of one comparison, and what their metrics share.
+
+  Attributes:
+    reference: Real images.
+    generated: Synthetic images.
+    train: Training images of the generator; the reference where they were
+      not given.
+    bootstrap: Replicates behind an interval; 0 for no errors at all.
+    seed: Of every random choice.
+  """
+
+  def __init__(
+    self,
+    reference: LocalFeatures,
+    generated: LocalFeatures,
+    train: LocalFeatures | None = None,
+    test: LocalFeatures | None = None,
+    *,
+    bootstrap: int = 1000,
+    seed: int = 2020,
+  ):
+    """Sets up a comparison; nothing is computed yet.
+
+    Args:
+      reference: Real images.
+      generated: Synthetic images.
+      train: What the generator was trained on; ``reference`` if None.
+      test: Real images it was not trained on; if None, half of ``train``,
+        which then is the other half where held-out images are needed.
+      bootstrap: Replicates behind an interval; 0 for no errors at all.
+      seed: Of every random choice.
+    """
+    self.reference = reference
+    self.generated = generated
+    self.train = reference if train is None else train
+    self.bootstrap = bootstrap
+    self.seed = seed
+    self._test = test
+    self._kept = {}
+
+  @property
+  def train_given(self) -> bool:
+    """Whether training images were given, apart from the reference."""
+    return self.train is not self.reference
+
+  @property
+  def test_given(self) -> bool:
+    """Whether held-out images were given."""
+    return self._test is not None
+
+  @property
+  def counts(self) -> tuple[int, int]:
+    """Numbers of real and generated images."""
+    return self.reference.count, self.generated.count
+
+  def get(self, function: Callable[['Comparison'], T]) -> T:
+    """``function(self)``, computed when the first metric asks for it."""
+    if function not in self._kept:
+      self._kept[function] = function(self)
+    return self._kept[function]
+
+  @functools.cached_property
+  def held_out(self) -> tuple[FeatureSet, FeatureSet]:
+    """Training images, and real images that are not among them."""
+    if self._test is not None:
+      return self.train, self._test
+    half = self.train.count // 2
+    if half < 2:
+      raise TooFewImages('needs at least 4 training images for halves')
+    random = np.random.default_rng(self.seed)
+    return tuple(self.train.draw(random, self.train.count - half, half))
+
+  @functools.cached_property
+  def halves(self) -> 'Comparison':
+    """Two disjoint seeded parts of the reference, one as if generated.
+
+    They are halves, or as large as the generated set if that is smaller.
+    """
+    size = min(self.reference.count // 2, self.generated.count)
+    random = np.random.default_rng(self.seed)
+    parts = self.reference.draw(random, size, size)
+    return Comparison(*parts, bootstrap=0, seed=self.seed)
+
+
+def score_of(
+  comparison: Comparison,
+  estimate: Estimate,
+  *notes: str,
+  at_least: float = -np.inf,
+) -> Score:
+  """The score of an estimate, with its normal interval.
+
+  Args:
+    comparison: That it is of.
+    estimate: With a standard error if ``comparison`` asks for errors.
+    *notes: To be said beside it.
+    at_least: Where the metric's range begins.
+  """
+  interval = None
+  if comparison.bootstrap:
+    interval = normal_interval(*estimate[:2], at_least=at_least)
+  return Score(estimate.value, interval, notes)
+
+
+def score_of_images(
+  comparison: Comparison, values: np.ndarray, *notes: str
+) -> Score:
+  """The mean of scores of single images, with its bootstrap interval.
+
+  Args:
+    comparison: That they are of.
+    values: ``[n]``.
+    *notes: To be said beside it.
+  """
+  value, interval = float(values.mean()), None
+  if comparison.bootstrap:
+    interval = bootstrap_mean(
+      values, replicates=comparison.bootstrap, seed=comparison.seed
+    )
+    if np.all(values == values[0]):
+      empty = 'every image scores the same, so the interval is empty'
+      notes = (empty, *notes)
+  return Score(value, interval, notes)
