@@ -46,11 +46,11 @@ def random_state(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
 def upstream_shapes() -> dict[str, tuple[int, ...]]:
   """Keys and shapes of the published state dict, read off our own leaves."""
-  from genmed_jax import networks
+  from genmed_jax.networks import registry
 
   shapes = {'fc.weight': (1008, 2048), 'fc.bias': (1008,)}
-  taps = networks.NETWORKS['inception_v3'].taps
-  for path, shape in networks.leaves_of('inception_v3', taps).items():
+  taps = registry.NETWORKS['inception_v3'].taps
+  for path, shape in registry.leaves_of('inception_v3', taps).items():
     stage, *rest = path.split('.')
     if rest[-1] != 'kernel' or stage in ('fc', 'spatial'):
       continue

@@ -1,43 +1,53 @@
-"""The features of a set of images, before they are laid over the mesh."""
+"""Features of images on the host."""
 
 import dataclasses
 
 import numpy as np
 
-# What a network gives beside the features: for the Inception Score, the sFID,
-# and what masks of a segmenter are worth.
-BESIDE = ('logits', 'spatial', 'predicted_dice')
+from genmed_jax.engine.mesh import local_share
 
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-  """This process's share of a set's features, on the host.
+  """Features of a set of images, or of a process's share of one.
 
   Attributes:
-    name: Of the set.
+    name: Name of the set in the results.
     values: ``[n, d]``.
-    beside: Those of :data:`BESIDE` that the network gives, ``[n, ...]``.
-    rows: ``[n]``, each row's place in the whole source.
-    ids: Which image each row is.
+    outputs: Those of ``feature_set.OUTPUTS`` that the network or the file has
+      beside the features, ``[n, ...]``.
+    numbers: ``[n]``, each image's place in the whole source.
+    ids: Relative path or number of each image.
     labels: Column to ``[n]`` strings.
-    skipped: How many images of the share could not be used.
+    skipped: Number of images that could not be used.
   """
 
   name: str
   values: np.ndarray
-  beside: dict[str, np.ndarray]
-  rows: np.ndarray
+  outputs: dict[str, np.ndarray]
+  numbers: np.ndarray
   ids: list[str]
   labels: dict[str, np.ndarray]
   skipped: int = 0
 
+  def __len__(self) -> int:
+    """Number of images."""
+    return len(self.values)
+
   def take(self, items: np.ndarray) -> 'Features':
-    """The features of these rows."""
+    """The features of these images, in this order."""
     return dataclasses.replace(
       self,
       values=self.values[items],
-      beside={tap: values[items] for tap, values in self.beside.items()},
-      rows=self.rows[items],
+      outputs={name: values[items] for name, values in self.outputs.items()},
+      numbers=self.numbers[items],
       ids=[self.ids[i] for i in items],
       labels={c: values[items] for c, values in self.labels.items()},
     )
+
+  def share(self) -> 'Features':
+    """The part of a whole set that this process works on."""
+    share = local_share(len(self))
+    if len(share) == len(self):
+      return self
+    return self.take(np.arange(share.start, share.stop))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genmed_jax.data.decode import as_float
+from genmed_jax.data.intensity import as_float
 from genmed_jax.data.source import Source
 from genmed_jax.errors import DecodeError
 
@@ -55,7 +55,7 @@ def batches(
     source: Where from.
     rows: Which images.
     batch_size: Rows of every batch; the last one is padded.
-    intensity: From :func:`decode.parse_intensity`.
+    intensity: From :func:`intensity.parse_intensity`.
     workers: Threads.
 
   Yields:
@@ -117,7 +117,7 @@ def _stack(pending, batch_size: int) -> Batch:
   if np.prod(shape, dtype=float) * dtype.itemsize > _LARGEST_CANVAS:
     raise RuntimeError(
       f'a batch of {batch_size} images up to {height} x {width} is too large '
-      'to hold: lower --batch_size'
+      'to hold: lower `batch_size`'
     )
   canvas = np.zeros(shape, dtype)
   sizes = np.ones((batch_size, 2), np.int32)

@@ -1,4 +1,4 @@
-"""Whose image each is, and parts of a source that share nobody."""
+"""Subjects of images, and splits of a source by subject."""
 
 import re
 
@@ -8,16 +8,16 @@ from genmed_jax.data.source import Source
 from genmed_jax.errors import UsageError
 
 
-def subjects(
+def find_subjects(
   source: Source, column: str | None, pattern: str | None
 ) -> np.ndarray:
-  """Whose image each is, ``[n]``; images are taken one by one if unknown.
+  """The subject of every image, ``[n]``; each its own if they are unknown.
 
   Args:
-    source: Of the images.
-    column: That says so.
-    pattern: Regular expression whose first group, or the whole of which, finds
-      it in an image's id.
+    source: The images.
+    column: Column of the subjects.
+    pattern: Regular expression that finds the subject in an image's id: its
+      first group, or the whole match.
 
   Raises:
     UsageError: if there is no such column, or the pattern does not match.
@@ -25,8 +25,8 @@ def subjects(
   if column:
     if column not in source.labels:
       raise UsageError(
-        f'--subject_column={column}: {source.name} has no such column; it has '
-        f'{", ".join(source.labels) or "none"}'
+        f'`subject_column={column!r}`: {source.name} has no such column; it '
+        f'has {", ".join(source.labels) or "none"}'
       )
     return source.labels[column]
   if pattern is None:
@@ -34,23 +34,25 @@ def subjects(
   try:
     compiled = re.compile(pattern)
   except re.error as error:
-    raise UsageError(f'--subject_pattern={pattern}: {error}') from error
+    raise UsageError(f'`subject_pattern={pattern!r}`: {error}') from error
   found = [compiled.search(name) for name in source.ids]
   if None in found:
     raise UsageError(
-      f'--subject_pattern={pattern} does not match '
+      f'`subject_pattern={pattern!r}` does not match '
       f'{source.ids[found.index(None)]!r}'
     )
   return np.array([match[compiled.groups and 1] for match in found])
 
 
-def deal(whose: np.ndarray, shares: tuple[float, ...], seed: int):
-  """Cuts images into parts of about these shares, none of which share anybody.
+def split_by_subject(
+  subjects: np.ndarray, shares: tuple[float, ...], seed: int
+):
+  """Splits images into parts of about these shares, with no subject in two.
 
   Args:
-    whose: From :func:`subjects`.
+    subjects: From :func:`find_subjects`.
     shares: Of the images, one per part; they sum to 1.
-    seed: Of the deal.
+    seed: Of the split.
 
   Returns:
     The items of each part, ascending.
@@ -59,10 +61,10 @@ def deal(whose: np.ndarray, shares: tuple[float, ...], seed: int):
     UsageError: if there are too few subjects for every part to have two
       images.
   """
-  names, numbers = np.unique(whose, return_inverse=True)
+  names, numbers = np.unique(subjects, return_inverse=True)
   order = np.random.default_rng([seed, 3]).permutation(len(names))
   rank = np.argsort(order)[numbers]  # Of each image's subject.
-  before = np.cumsum(np.bincount(rank)) / len(whose)
+  before = np.cumsum(np.bincount(rank)) / len(subjects)
   ends = np.searchsorted(before, np.cumsum(shares)[:-1])
   parts = [
     np.flatnonzero(part == np.digitize(rank, ends + 1))
@@ -70,7 +72,7 @@ def deal(whose: np.ndarray, shares: tuple[float, ...], seed: int):
   ]
   if min(map(len, parts)) < 2:
     raise UsageError(
-      f'{len(whose)} images of {len(names)} subjects do not make '
+      f'{len(subjects)} images of {len(names)} subjects do not make '
       f'{len(shares)} parts of two images or more'
     )
   return parts

@@ -1,4 +1,4 @@
-"""Features on disk: what a killed run resumes from and a second run reuses.
+"""Extraction that is kept on disk: a killed run resumes, a second run reuses.
 
 A folder per (images, network, preprocessing) holds one ``OUTPUT.npy`` per
 output of the network, rows in source order. While rows are still being added
@@ -7,14 +7,71 @@ array, its length says how many rows are there. Nothing else is recorded, so
 there is nothing to disagree with the rows themselves.
 """
 
+from collections.abc import Iterator
 import contextlib
 import fcntl
+import hashlib
 import io
 import os
 from pathlib import Path
 
 from absl import logging
 import numpy as np
+
+from genmed_jax.data import versions
+from genmed_jax.data.features import Features
+from genmed_jax.data.source import Source
+from genmed_jax.engine.mesh import local_share
+from genmed_jax.extraction.extractor import Extractor
+
+
+class CachedExtractor:
+  """An extractor that finds what it has extracted before.
+
+  Attributes:
+    network: The extractor's network.
+  """
+
+  def __init__(self, extractor: Extractor, cache_dir: Path):
+    """Points at the folder; touches nothing.
+
+    Args:
+      extractor: For images that are not there.
+      cache_dir: Features are kept under ``features/`` in it.
+    """
+    self.network = extractor.network
+    self._extractor = extractor
+    self._folder = cache_dir / 'features'
+
+  def __call__(self, source: Source) -> Features:
+    """Features of this process's share of ``source``.
+
+    Raises:
+      DecodeError: if an image cannot be used and errors are not skipped.
+      UsageError: if nothing is left, or the features are not finite.
+    """
+    rows = local_share(len(source))
+    described = (
+      versions.FEATURES,
+      source.digest(rows),
+      self.network.identity,
+      self.network.taps,
+      self._extractor.intensity,
+    )
+    key = hashlib.sha256(repr(described).encode()).hexdigest()
+    cache = FeatureCache(
+      self._folder / key, len(rows), self._extractor.outputs()
+    )
+    with cache.locked():
+      if not cache.is_complete():
+        self._fill(cache, source, rows)
+    return self._extractor.features(source, rows, cache.load())
+
+  def _fill(self, cache: 'FeatureCache', source: Source, rows: range) -> None:
+    """Runs the images the cache does not hold yet."""
+    with cache.writer(self._extractor.batch_size) as (done, append):
+      for outputs in self._extractor.batches(source, rows, done):
+        append(outputs)
 
 
 class FeatureCache:
@@ -26,7 +83,7 @@ class FeatureCache:
     Args:
       folder: The set's own folder.
       rows: How many rows the finished arrays have.
-      outputs: Name to (width, dtype) of one row; width 0 for a scalar.
+      outputs: As ``Extractor.outputs`` gives them.
     """
     self._folder = folder
     self._rows = rows
@@ -47,7 +104,7 @@ class FeatureCache:
     }
 
   @contextlib.contextmanager
-  def locked(self):
+  def locked(self) -> Iterator[None]:
     """Holds the folder, so that two runs never write the same rows."""
     self._folder.mkdir(parents=True, exist_ok=True)
     with open(self._folder / 'lock', 'w') as lock:

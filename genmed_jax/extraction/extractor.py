@@ -1,41 +1,46 @@
 """Images through a network, batch by batch, on every device of this process.
 
 Each process extracts its own share of a set on its own devices, one program
-per device, and keeps it in the feature cache: extraction needs no other
-process. The rows meet those of other processes only when a metric lays them
-over the mesh.
+per device: extraction needs no other process. The rows meet those of other
+processes only when a metric lays them over the mesh.
 """
 
 import collections
+from collections.abc import Iterator
 import functools
-import hashlib
-from pathlib import Path
 
 from absl import logging
 import jax
 import numpy as np
 import tqdm
 
-from genmed_jax.data import decode, loader, versions
-from genmed_jax.data.features import BESIDE, Features
+from genmed_jax.data import loader
+from genmed_jax.data.features import Features
+from genmed_jax.data.intensity import parse_intensity
 from genmed_jax.data.source import Source
 from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.feature_set import OUTPUTS
 from genmed_jax.errors import DecodeError, UsageError
-from genmed_jax.extraction.cache import FeatureCache
-from genmed_jax.networks import FeatureNetwork
+from genmed_jax.networks.base import FeatureNetwork
 from genmed_jax.networks.preprocess import preprocess
 
 IN_FLIGHT = 2  # Batches computing while the next is being decoded.
+DECODED = 'decoded'  # Output that says which images could be used.
 
 
 class Extractor:
-  """A network compiled over this process's devices."""
+  """A network compiled over this process's devices.
+
+  Attributes:
+    network: The network.
+    intensity: Mapping of pixels to [0, 1], as text.
+    batch_size: Images in a step over all devices of this process.
+  """
 
   def __init__(
     self,
     network: FeatureNetwork,
     *,
-    cache_dir: Path,
     intensity: str = 'dtype',
     batch_size: int | None = None,
     on_error: str = 'fail',
@@ -45,21 +50,20 @@ class Extractor:
 
     Args:
       network: From ``networks.load``.
-      cache_dir: Features are kept under ``features/`` in it.
-      intensity: As ``--intensity``.
+      intensity: Mapping of pixels to [0, 1], as ``intensity.parse_intensity``
+        reads it.
       batch_size: Images in a step over all devices of this process, rounded
         up to a multiple of them; ``mesh.default_batch_size`` if None.
       on_error: ``fail`` or ``skip``.
       workers: Decoding threads; two per core if None.
     """
     self.network = network
+    self.intensity = intensity
     self._mesh = mesh_lib.data_mesh(jax.local_devices())
     devices = self._mesh.devices.size
     batch_size = batch_size or mesh_lib.default_batch_size(self._mesh)
-    self._batch_size = -(-batch_size // devices) * devices
-    self._cache_dir = cache_dir
-    self._intensity = intensity
-    self._to_unit = decode.parse_intensity(intensity)
+    self.batch_size = -(-batch_size // devices) * devices
+    self._to_unit = parse_intensity(intensity)
     self._skip = on_error == 'skip'
     self._workers = workers or loader.WORKERS
     self._state = mesh_lib.replicate(self._mesh, network.state)
@@ -88,79 +92,59 @@ class Extractor:
       UsageError: if nothing is left, or the features are not finite.
     """
     rows = mesh_lib.local_share(len(source))
-    cache = self._cache(source, rows)
-    with cache.locked():
-      if not cache.is_complete():
-        self._fill(cache, source, rows)
-    arrays = cache.load()
-    decoded = np.flatnonzero(arrays.pop('decoded'))
-    for row in np.setdiff1d(np.arange(len(rows)), decoded):
-      broken = f'{source.name}: {source.ids[rows[row]]} cannot be used'
-      if not self._skip:
-        raise DecodeError(f'{broken} (--on_error=skip leaves it out)')
-      logging.warning('%s and is left out', broken)
-    values = arrays[self.network.tap]
-    features = Features(
-      source.name,
-      values,
-      {
-        tap: arrays[tap]
-        for tap in BESIDE
-        if tap in arrays and tap != self.network.tap
-      },
-      source.numbers[rows.start : rows.stop],
-      list(source.ids[rows.start : rows.stop]),
-      {c: v[rows.start : rows.stop] for c, v in source.labels.items()},
-      skipped=len(rows) - len(decoded),
-    )
-    if features.skipped:
-      features = features.take(decoded)
-    _check_finite(features, self.network.name)
-    return features
+    batches = list(self.batches(source, rows))
+    arrays = {
+      name: np.concatenate([batch[name] for batch in batches])
+      for name in (batches[0] if batches else ())
+    } or {
+      name: np.empty((0, width) if width else 0, dtype)
+      for name, (width, dtype) in self.outputs().items()
+    }
+    return self.features(source, rows, arrays)
 
-  def _cache(self, source: Source, rows: range) -> FeatureCache:
-    described = (
-      versions.FEATURES,
-      source.digest(rows),
-      self.network.identity,
-      self.network.taps,
-      self._intensity,
-    )
-    key = hashlib.sha256(repr(described).encode()).hexdigest()
+  def outputs(self) -> dict[str, tuple[int, str]]:
+    """Width (0 for a scalar) and dtype of every output, by its name."""
     side = self.network.preprocess.size
     image = jax.ShapeDtypeStruct((1, side, side, 3), np.float32)
     shapes = jax.eval_shape(self.network.apply, self.network.state, image)
     outputs = {tap: (s.shape[1], 'float32') for tap, s in shapes.items()}
-    outputs['decoded'] = (0, 'bool')
-    return FeatureCache(self._cache_dir / 'features' / key, len(rows), outputs)
+    return outputs | {DECODED: (0, 'bool')}
 
-  def _fill(self, cache: FeatureCache, source: Source, rows: range) -> None:
-    """Runs the images the cache does not hold yet."""
-    with (
-      cache.writer(self._batch_size) as (done, append),
-      tqdm.tqdm(
-        desc=f'{source.name} -> {self.network.name}',
-        total=len(rows),
-        initial=done,
-        unit='image',
-        leave=None,  # Not under the bar of a study.
-        disable=jax.process_index() != 0,
-      ) as progress,
-    ):
+  def batches(
+    self, source: Source, rows: range, done: int = 0
+  ) -> Iterator[dict[str, np.ndarray]]:
+    """Outputs of the images of ``rows`` after the first ``done``, by batches.
+
+    Yields:
+      Name to ``[b, width]`` of every output, and :data:`DECODED` ``[b]``.
+
+    Raises:
+      DecodeError: if an image cannot be used and errors are not skipped.
+    """
+    with tqdm.tqdm(
+      desc=f'{source.name} -> {self.network.name}',
+      total=len(rows),
+      initial=done,
+      unit='image',
+      leave=None,  # Not under the bar of a study.
+      delay=2,  # Seconds; small sets show no bar.
+      disable=jax.process_index() != 0,
+    ) as progress:
       pending = collections.deque()
 
-      def finish(batch, outputs):
+      def finished() -> dict[str, np.ndarray]:
+        batch, outputs = pending.popleft()
         values = {
           tap: mesh_lib.local_rows(output)[: batch.count]
           for tap, output in outputs.items()
         }
-        append(values | {'decoded': batch.decoded[: batch.count]})
         progress.update(batch.count)
+        return values | {DECODED: batch.decoded[: batch.count]}
 
       for batch in loader.batches(
         source,
         rows[done:],
-        self._batch_size,
+        self.batch_size,
         self._to_unit,
         workers=self._workers,
       ):
@@ -171,13 +155,52 @@ class Extractor:
         inputs = self._preprocess(images, sizes)
         pending.append((batch, self._apply(self._state, inputs)))
         if len(pending) > IN_FLIGHT:
-          finish(*pending.popleft())
+          yield finished()
       while pending:
-        finish(*pending.popleft())
+        yield finished()
+
+  def features(
+    self, source: Source, rows: range, arrays: dict[str, np.ndarray]
+  ) -> Features:
+    """The features that the outputs of all of ``rows`` hold.
+
+    Args:
+      source: The images.
+      rows: Those of this process.
+      arrays: From :meth:`batches`, one after the other.
+
+    Raises:
+      DecodeError: if an image cannot be used and errors are not skipped.
+      UsageError: if nothing is left, or the features are not finite.
+    """
+    decoded = np.flatnonzero(arrays[DECODED])
+    for row in np.setdiff1d(np.arange(len(rows)), decoded):
+      broken = f'{source.name}: {source.ids[rows[row]]} cannot be used'
+      if not self._skip:
+        raise DecodeError(f"{broken} (`on_error='skip'` leaves it out)")
+      logging.warning('%s and is left out', broken)
+    features = Features(
+      source.name,
+      arrays[self.network.tap],
+      {
+        tap: arrays[tap]
+        for tap in OUTPUTS
+        if tap in arrays and tap != self.network.tap
+      },
+      source.numbers[rows.start : rows.stop],
+      list(source.ids[rows.start : rows.stop]),
+      {c: v[rows.start : rows.stop] for c, v in source.labels.items()},
+      skipped=len(rows) - len(decoded),
+    )
+    if features.skipped:
+      features = features.take(decoded)
+    if len(rows):  # Else the set has fewer images than there are processes.
+      _check_finite(features, self.network.name)
+    return features
 
 
 def _check_finite(features: Features, network: str) -> None:
-  if len(features.values) == 0:
+  if len(features) == 0:
     raise UsageError(f'{features.name}: no image could be used')
   finite = np.isfinite(features.values).all(axis=1)
   if not finite.all():

@@ -16,7 +16,7 @@ RESIZES = ('tf1', 'clean')
 
 
 class Preprocess(NamedTuple):
-  """What is done to pixels before the network; part of a feature's identity.
+  """Steps from pixels to the network's input; part of a feature's identity.
 
   Attributes:
     size: Side of the square input.

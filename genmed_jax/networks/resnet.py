@@ -6,21 +6,21 @@ from flax import nnx
 import jax
 
 from genmed_jax.errors import UsageError
-from genmed_jax.networks.normalisation import normalisation
+from genmed_jax.networks.layers import normalisation
 
 # Layers in all -> blocks of each stage, and how a block widens its output.
 DEPTHS = {18: ((2, 2, 2, 2), 1), 50: ((3, 4, 6, 3), 4)}
 
 
 class ResNetConfig(NamedTuple):
-  """What a residual network is made of.
+  """Sizes of a residual network.
 
   Attributes:
     channels: Of its input.
     outputs: Numbers it gives.
     layers: A key of :data:`DEPTHS`.
     width: Channels of the first stage, 64 in the literature.
-    norm: One of ``normalisation.NORMS``.
+    norm: One of ``layers.NORMS``.
   """
 
   channels: int = 3

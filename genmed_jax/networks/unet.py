@@ -7,19 +7,18 @@ import jax
 import jax.numpy as jnp
 
 from genmed_jax.errors import UsageError
-from genmed_jax.networks.layout import depth_to_space
-from genmed_jax.networks.normalisation import normalisation
+from genmed_jax.networks.layers import depth_to_space, normalisation
 
 
 class UNetConfig(NamedTuple):
-  """What a U-Net is made of.
+  """Sizes of a U-Net.
 
   Attributes:
     channels: Of its input.
     outputs: Of its output.
     width: Channels at full resolution; twice as many at each half of it.
     depth: How many times resolution is halved.
-    norm: One of ``normalisation.NORMS``.
+    norm: One of ``layers.NORMS``.
     condition: Width of a vector that modulates every block; 0 for none.
   """
 

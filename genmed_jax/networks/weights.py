@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from genmed_jax.errors import UsageError
 
@@ -226,13 +225,21 @@ def sha256_of(path: Path) -> str:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
+def home() -> Path:
+  """The folder of converted weights, and of caches, unless another is named."""
+  chosen = os.environ.get('GENMED_JAX_HOME')
+  return Path(chosen) if chosen else Path.home() / '.cache' / 'genmed_jax'
+
+
 def folder(cache_dir: Path, name: str) -> Path:
-  """Where the converted weights of ``NETWORK[:TAP]`` lie."""
+  """The folder of the converted weights of ``NETWORK[:TAP]``."""
   return cache_dir / 'weights' / name.replace(':', '-')
 
 
 def save(path: Path, leaves: dict[str, np.ndarray], manifest: dict) -> None:
   """Writes a network, on this process alone; an older one is replaced."""
+  import orbax.checkpoint as ocp
+
   path.parent.mkdir(parents=True, exist_ok=True)
   here = jax.process_index()
   alone = ocp.options.MultiprocessingOptions(here, active_processes={here})
@@ -252,6 +259,8 @@ def save(path: Path, leaves: dict[str, np.ndarray], manifest: dict) -> None:
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
   """Leaves and manifest of a network, on every process."""
+  import orbax.checkpoint as ocp
+
   manifest = json.loads((path / 'manifest.json').read_text())
   with ocp.PyTreeCheckpointer() as checkpointer:
     leaves = checkpointer.restore(path.absolute() / 'leaves')

@@ -3,6 +3,8 @@
 import jax
 import numpy as np
 
+from genmed_jax.perturb.base import ActsOn, Family, is_share, Needs, SHARES
+
 
 def external_duplication(key, base, train, *, level) -> np.ndarray:
   """Replaces a share of a set by exact copies of training images.
@@ -48,3 +50,20 @@ def internal_duplication(key, base, *, level) -> np.ndarray:
 def _draw(key, n: int, size: int) -> np.ndarray:
   """``size`` of ``n`` in random order, round and round if there are fewer."""
   return np.resize(np.asarray(jax.random.permutation(key, n)), size)
+
+
+FAMILIES = tuple(
+  Family(
+    name=name,
+    operator=operator,
+    levels=(5, 15, 30, 45),
+    acts_on=ActsOn.SET,
+    needs=needs,
+    accepts=is_share,
+    accepted=SHARES,
+  )
+  for name, operator, needs in (
+    ('external_duplication', external_duplication, Needs.TRAIN),
+    ('internal_duplication', internal_duplication, None),
+  )
+)

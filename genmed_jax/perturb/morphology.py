@@ -1,4 +1,4 @@
-"""Damage to a region alone, of which the rest of the image tells nothing.
+"""Damage to a region alone, which the rest of the image does not show.
 
 Operators take a key, images ``[n, h, w]`` float32 in [0, 1] and as many masks
 (bool), and give images. They draw nothing; images without a region come back
@@ -8,6 +8,7 @@ as they are.
 import jax.numpy as jnp
 
 from genmed_jax.engine.filters import depth_inside, gaussian_blur
+from genmed_jax.perturb.base import ActsOn, Family
 from genmed_jax.perturb.operator import on_images
 
 
@@ -56,3 +57,12 @@ def radial_gradient(
   wave = jnp.sin(2 * jnp.pi * waves * r / furthest)
   changed = jnp.clip(image * (1 + amplitude * level * wave), 0.0, 1.0)
   return jnp.where(mask, changed, image)
+
+
+FAMILIES = tuple(
+  Family(name=name, operator=operator, levels=(1, 2, 3), acts_on=ActsOn.REGION)
+  for name, operator in (
+    ('boundary_blur', boundary_blur),
+    ('radial_gradient', radial_gradient),
+  )
+)

@@ -7,6 +7,7 @@ same. ``level`` is a standard deviation, at a range of 1.
 import jax
 import jax.numpy as jnp
 
+from genmed_jax.perturb.base import ActsOn, Family
 from genmed_jax.perturb.operator import on_images
 
 
@@ -39,3 +40,18 @@ def poisson(key, image, *, level):
   scale = level**2
   counts = jax.random.poisson(key, image / scale)
   return jnp.clip(scale * counts, 0.0, 1.0)
+
+
+FAMILIES = tuple(
+  Family(
+    name=name,
+    operator=operator,
+    levels=(0.01, 0.05, 0.1),
+    acts_on=ActsOn.IMAGE,
+  )
+  for name, operator in (
+    ('gaussian', gaussian),
+    ('rician', rician),
+    ('poisson', poisson),
+  )
+)

@@ -1,4 +1,4 @@
-"""How an operator on one image becomes one on many."""
+"""Operators on one image as compiled operators on many."""
 
 from collections.abc import Callable
 import functools

@@ -6,6 +6,7 @@ import numpy as np
 
 from genmed_jax.engine.filters import gaussian_blur
 from genmed_jax.errors import UsageError
+from genmed_jax.perturb.base import ActsOn, Family, is_share, Needs, SHARES
 from genmed_jax.perturb.operator import on_images
 
 
@@ -75,7 +76,7 @@ def _compose(key, pool, labels, names, ratios, n: int) -> np.ndarray:
     if len(among) < size:
       raise UsageError(
         f'{size} images of {name} are needed, there are {len(among)} to draw '
-        'from: lower --images'
+        'from: lower `images`'
       )
     key, draw = jax.random.split(key)
     order = np.asarray(jax.random.permutation(draw, len(among)))
@@ -115,3 +116,32 @@ def mode_invention(
   changed = image + level * gaussian_blur(change, smooth)
   span = jnp.maximum(changed.max() - changed.min(), 1e-6)
   return low + (changed - changed.min()) * (high - low) / span
+
+
+FAMILIES = (
+  Family(
+    name='mode_collapse',
+    operator=mode_collapse,
+    levels=(1, 2),
+    acts_on=ActsOn.SET,
+    needs=Needs.CLASS,
+    accepts=lambda level: level in (1, 2),
+    accepted='levels 1 and 2',
+  ),
+  Family(
+    name='density_shift',
+    operator=density_shift,
+    levels=(10, 25, 75, 90),
+    acts_on=ActsOn.SET,
+    needs=Needs.SCANNER,
+    severity=lambda level: abs(level - 50),
+    accepts=is_share,
+    accepted=SHARES,
+  ),
+  Family(
+    name='mode_invention',
+    operator=mode_invention,
+    levels=(0.05, 0.07, 0.1),
+    acts_on=ActsOn.IMAGE,
+  ),
+)

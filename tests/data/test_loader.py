@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genmed_jax.data import loader
-from genmed_jax.data.decode import parse_intensity
+from genmed_jax.data.intensity import parse_intensity
 from genmed_jax.data.source import Source
 
 
@@ -16,7 +16,7 @@ def source_of(images):
       raise images[i]
     return images[i]
 
-  return Source('set', ids, np.arange(len(ids)), ids, {}, read)
+  return Source('set', ids, np.arange(len(ids)), 'stamp {}'.format, {}, read)
 
 
 def load(images, batch_size, workers=3):
@@ -97,7 +97,7 @@ def test_mixed_sizes_have_few_canvases(random):
 
 def test_shapes_that_fit_no_canvas(random):
   images = [np.zeros(s, np.uint8) for s in ((1, 90000, 1), (90000, 1, 1))]
-  with pytest.raises(RuntimeError, match='lower --batch_size'):
+  with pytest.raises(RuntimeError, match='lower `batch_size`'):
     load(images, 2)
   assert [b.images.shape[1:3] for b in load(images, 1)] == [
     (64, 98304),
@@ -115,7 +115,7 @@ def test_decoding_stays_a_few_batches_ahead(images):
 
   ids = [str(i) for i in range(100)]
   stream = loader.batches(
-    Source('set', ids, np.arange(100), ids, {}, count),
+    Source('set', ids, np.arange(100), 'stamp {}'.format, {}, count),
     range(100),
     4,
     parse_intensity('dtype'),

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from genmed_jax.data import phantom
+from genmed_jax.data.formats import open_source
 from genmed_jax.data.phantom import brain, vessels
-from genmed_jax.data.sources import open_source
 
 
 def drawn(name='brain', **keys):

@@ -58,7 +58,7 @@ def test_cut_out_of_a_source(random):
   images = np.float32(random.random((3, 20, 20)))
   masks = np.zeros((3, 20, 20), bool)
   masks[:, 8:12, 8:12] = True
-  source = arrays.stack('set', images, 'stamp', {}, masks)
+  source = arrays.stack('set', images, 'stamp {}'.format, {}, masks)
   cut = regions.cut_out(source, 8)
   np.testing.assert_array_equal(cut.images, images[:, 6:14, 6:14])
   assert cut.masks.sum() == 3 * 16

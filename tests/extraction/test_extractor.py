@@ -5,74 +5,73 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
-from genmed_jax import metrics, networks
-from genmed_jax.data.sources import open_source
+from genmed_jax.data.formats import open_source
 from genmed_jax.errors import DecodeError
-from genmed_jax.extraction.cache import FeatureCache
+from genmed_jax.extraction.cache import CachedExtractor
 from genmed_jax.extraction.extractor import Extractor
 
-
-@pytest.fixture(scope='module')
-def network(tmp_path_factory):
-  return networks.load(
-    'inception_v3_random:64', cache_dir=tmp_path_factory.mktemp('none')
-  )
+# Metrics of scores of single images, which come out the same to the bit.
+OF_IMAGES = ('precision', 'coverage', 'realism', 'authpct')
 
 
-@pytest.fixture
-def images(random):
-  return random.integers(0, 255, (10, 24, 24)).astype(np.uint8)
+@pytest.fixture(params=[False, True], ids=['in memory', 'on disk'])
+def extractor_of(request, network, tmp_path):
+  """Makes an extractor that keeps features on disk, or one that does not."""
+
+  def make(**options):
+    extractor = Extractor(network, **options)
+    if request.param:
+      return CachedExtractor(extractor, tmp_path / 'cache')
+    return extractor
+
+  return make
 
 
-def test_second_run_extracts_nothing(
+def assert_same(one, other):
+  """Two sets of features are the same to the bit."""
+  assert one.name == other.name
+  assert one.ids == other.ids
+  assert one.skipped == other.skipped
+  np.testing.assert_array_equal(one.numbers, other.numbers)
+  for mine, theirs in (
+    ({'values': one.values}, {'values': other.values}),
+    (one.outputs, other.outputs),
+    (one.labels, other.labels),
+  ):
+    assert mine.keys() == theirs.keys()
+    for key, array in mine.items():
+      assert array.dtype == theirs[key].dtype
+      np.testing.assert_array_equal(array, theirs[key])
+
+
+def test_features_are_those_of_the_cache_and_nothing_is_written(
   network, images, image_folder, tmp_path, monkeypatch
 ):
-  source = open_source(str(image_folder('set', images)))
-  first = Extractor(network, cache_dir=tmp_path, batch_size=4)(source)
-  assert first.values.shape == (10, 64)
-  monkeypatch.setattr(Extractor, '_fill', None)
-  again = Extractor(network, cache_dir=tmp_path, batch_size=8)(source)
-  np.testing.assert_array_equal(first.values, again.values)
-
-
-@pytest.mark.parametrize('size', [0, 100, -4])
-def test_a_damaged_cache_is_made_anew(
-  network, images, image_folder, tmp_path, size
-):
-  source = open_source(str(image_folder('set', images)))
-  extractor = Extractor(network, cache_dir=tmp_path)
-  values = np.array(extractor(source).values)
-  (path,) = (tmp_path / 'features').glob('*/64.npy')
-  path.write_bytes(path.read_bytes()[:size])
-  np.testing.assert_array_equal(extractor(source).values, values)
-
-
-def test_what_features_depend_on_makes_them_anew(
-  network, images, image_folder, tmp_path
-):
-  root = image_folder('set', images)
-
-  def extract(network=network, **options):
-    before = len(list((tmp_path / 'features').glob('*')))
-    Extractor(network, cache_dir=tmp_path, **options)(open_source(str(root)))
-    return len(list((tmp_path / 'features').glob('*'))) - before
-
-  assert extract() == 1
-  assert extract(batch_size=4) == 0
-  assert extract(intensity='minmax') == 1
-  clean = networks.load(
-    'inception_v3_random:64', cache_dir=tmp_path, resize='clean'
-  )
-  assert extract(clean) == 1
-  (root / '000.png').unlink()
-  assert extract() == 1
+  work, home = tmp_path / 'work', tmp_path / 'home'
+  work.mkdir()
+  monkeypatch.chdir(work)
+  monkeypatch.setenv('GENMED_JAX_HOME', str(home))
+  root = image_folder('set', images, classes=('a', 'b'))
+  (root / 'a' / '004.png').write_text('broken')
+  source = open_source(str(root))
+  extractor = Extractor(network, batch_size=4, on_error='skip')
+  before = sorted(tmp_path.rglob('*'))
+  found = extractor(source)
+  assert sorted(tmp_path.rglob('*')) == before
+  assert found.values.shape == (9, 64)
+  assert list(found.labels['class']) == ['a'] * 4 + ['b'] * 5
+  cached = CachedExtractor(extractor, tmp_path / 'cache')
+  for _ in range(2):
+    assert_same(cached(source), found)
+  assert (tmp_path / 'cache' / 'features').is_dir()
 
 
 def test_broken_files_end_the_run_or_are_left_out(
-  network, images, image_folder, tmp_path
+  extractor_of, images, image_folder
 ):
   root = image_folder('set', images)
   for name in ('003.png', '007.png'):
@@ -80,58 +79,41 @@ def test_broken_files_end_the_run_or_are_left_out(
     path.write_bytes(path.read_bytes()[:60])
   source = open_source(str(root))
   with pytest.raises(DecodeError, match=r'set: 003\.png cannot be used'):
-    Extractor(network, cache_dir=tmp_path)(source)
-  skipping = Extractor(network, cache_dir=tmp_path, on_error='skip')
-  features = skipping(source)
+    extractor_of()(source)
+  features = extractor_of(on_error='skip')(source)
   assert features.skipped == 2
   assert '003.png' not in features.ids
-  np.testing.assert_array_equal(features.rows, [0, 1, 2, 4, 5, 6, 8, 9])
+  np.testing.assert_array_equal(features.numbers, [0, 1, 2, 4, 5, 6, 8, 9])
   # What was skipped once is not silently missing from a strict run.
   with pytest.raises(DecodeError, match=r'set: 003\.png cannot be used'):
-    Extractor(network, cache_dir=tmp_path)(source)
+    extractor_of()(source)
   for name in ('003.png', '007.png'):
     (root / name).unlink()
-  alone = Extractor(network, cache_dir=tmp_path)(open_source(str(root)))
+  alone = extractor_of()(open_source(str(root)))
   np.testing.assert_allclose(features.values, alone.values, rtol=1e-5)
 
 
-def test_nothing_usable(network, image_folder, tmp_path, images):
+def test_nothing_usable(extractor_of, image_folder, images):
   root = image_folder('set', images[:2])
   for path in root.iterdir():
     path.write_text('broken')
   with pytest.raises(ValueError, match='no image could be used'):
-    Extractor(network, cache_dir=tmp_path, on_error='skip')(
-      open_source(str(root))
-    )
+    extractor_of(on_error='skip')(open_source(str(root)))
 
 
-@pytest.mark.parametrize('stop', [0, 3, 4, 7, 9])
-def test_cache_resumes_at_a_whole_batch(tmp_path, stop):
-  rows = np.random.default_rng(0).random((10, 3)).astype(np.float32)
-  flags = np.arange(10) % 2 == 0
-  outputs = {'tap': (3, 'float32'), 'decoded': (0, 'bool')}
-  cache = FeatureCache(tmp_path / 'key', 10, outputs)
-
-  class Killed(Exception):
-    pass
-
-  def fill(until):
-    with cache.locked(), cache.writer(4) as (done, append):
-      for i in range(done, until):
-        append({'tap': rows[i : i + 1], 'decoded': flags[i : i + 1]})
-      if until < 10:
-        raise Killed
-      return done
-
-  with pytest.raises(Killed):
-    fill(stop)
-  part = tmp_path / 'key' / 'tap.part'
-  part.write_bytes(part.read_bytes() + b'torn')  # A row cut short.
-  assert not cache.is_complete()
-  assert fill(10) == stop // 4 * 4
-  assert cache.is_complete()
-  np.testing.assert_array_equal(cache.load()['tap'], rows)
-  np.testing.assert_array_equal(cache.load()['decoded'], flags)
+def test_a_process_without_a_share_has_no_rows(
+  extractor_of, source, monkeypatch
+):
+  extract = extractor_of()
+  whole = extract(source)
+  monkeypatch.setattr(jax, 'process_count', lambda: 16)
+  monkeypatch.setattr(jax, 'process_index', lambda: 0)
+  share = extract(source)
+  assert len(share) == share.skipped == 0
+  assert share.values.shape == (0, 64)
+  assert share.values.dtype == whole.values.dtype
+  assert share.outputs.keys() == whole.outputs.keys()
+  assert share.ids == list(share.numbers) == []
 
 
 def command(source, cache_dir, output_dir, *more):
@@ -214,7 +196,7 @@ def test_results_do_not_depend_on_batch_or_devices(layouts):
     generated, metric = mine[0], mine[3]
     if generated != 'noisy':
       continue
-    tolerance = 0 if metrics.METRICS[metric].per_image else 1e-5
+    tolerance = 0 if metric in OF_IMAGES else 1e-5
     np.testing.assert_allclose(
       float(mine[4]), float(theirs[4]), rtol=tolerance, err_msg=metric
     )
@@ -223,7 +205,7 @@ def test_results_do_not_depend_on_batch_or_devices(layouts):
       Path(root / f'{devices}' / 'samples_noisy.csv'),
       delimiter=',',
       skip_header=1,
-      usecols=(3, 4, 5, 6),
+      usecols=(3, 4, 5, 6, 7),
     )
     for devices in (1, 2)
   ]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from genmed_jax import networks
-from genmed_jax.networks import inception, weights
+from genmed_jax.networks import inception, registry, weights
 from genmed_jax.networks.preprocess import Preprocess, preprocess
 from tests import inception_twin
 
@@ -21,10 +21,10 @@ def state():
 def forward(state):
   """Our network with the twin's weights, converted as a file's would be."""
   tensors = inception.upstream_tensors(state)
-  wanted = networks.leaves_of('inception_v3', TAPS)
+  wanted = registry.leaves_of('inception_v3', TAPS)
   leaves = weights.fill_leaves(tensors, wanted, wanted, inception.RULES)
-  graph, abstract = networks.abstract_network('inception_v3', TAPS)
-  filled = networks.fill(abstract, leaves)
+  graph, abstract = registry.abstract_network('inception_v3', TAPS)
+  filled = registry.fill(abstract, leaves)
 
   @jax.jit
   def run(images, sizes, resize_is_tf1):
@@ -63,7 +63,7 @@ def test_goldens_are_those_of_the_installed_peer(state):
 
 
 def test_network_is_as_deep_as_its_tap():
-  shallow = networks.leaves_of('inception_v3', ('192',))
+  shallow = registry.leaves_of('inception_v3', ('192',))
   assert {path.split('.')[0] for path in shallow} == {
     'conv2d_1a_3x3',
     'conv2d_2a_3x3',
@@ -83,4 +83,4 @@ def test_shallow_random_network_has_the_deep_ones_weights(tmp_path):
   )
   features = shallow.apply(shallow.state, image)
   assert features['64'].shape == (1, 64)
-  assert not shallow.official
+  assert not shallow.earns

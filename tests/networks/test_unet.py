@@ -5,33 +5,11 @@ import numpy as np
 import pytest
 
 from genmed_jax.networks import unet
-from genmed_jax.networks.normalisation import normalisation
 
 
 @pytest.fixture
 def images(random):
   return jnp.asarray(random.normal(3.0, 2.0, (2, 6, 4, 16)), jnp.float32)
-
-
-@pytest.mark.parametrize(('kind', 'groups'), [('group', 8), ('instance', 16)])
-def test_norms_equal_flax(images, random, kind, groups):
-  ours = normalisation(kind, 16, rngs=nnx.Rngs(0))
-  theirs = nnx.GroupNorm(16, num_groups=groups, rngs=nnx.Rngs(0))
-  for leaf in ('scale', 'bias'):
-    drawn = jnp.asarray(random.standard_normal(16), jnp.float32)
-    setattr(ours, leaf, nnx.Param(drawn))
-    setattr(theirs, leaf, nnx.Param(drawn))
-  np.testing.assert_allclose(ours(images), theirs(images), atol=1e-5)
-
-
-def test_an_unknown_norm():
-  with pytest.raises(ValueError, match="group, instance, batch, not 'layer'"):
-    normalisation('layer', 16, rngs=nnx.Rngs(0))
-
-
-def test_channels_that_make_no_groups():
-  with pytest.raises(ValueError, match='not one that makes 12 channels'):
-    normalisation('group', 12, rngs=nnx.Rngs(0))
 
 
 def test_doubling_is_a_transposed_convolution(images):

@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 
 from genmed_jax import perturb
+from genmed_jax.perturb.base import ActsOn
 
 KEY = jax.random.key(0)
 OF_IMAGES = ('gaussian', 'rician', 'poisson', 'mode_invention')
@@ -36,9 +37,62 @@ def test_key_comes_first_and_level_is_a_keyword(name):
   assert parameters['level'].kind is inspect.Parameter.KEYWORD_ONLY
 
 
+@pytest.mark.parametrize('name', perturb.FAMILIES)
+def test_a_family_accepts_its_own_levels_and_not_zero(name):
+  family = perturb.FAMILIES[name]
+  assert family.name == name
+  assert all(map(family.accepts, family.levels))
+  assert not any(map(family.accepts, (0, -0.1)))
+
+
+@pytest.mark.parametrize(
+  ('name', 'level', 'accepted'),
+  [
+    ('gaussian', 200, True),
+    ('mode_collapse', 2, True),
+    ('mode_collapse', 1.5, False),
+    ('density_shift', 99.5, True),
+    ('density_shift', 100, False),
+    ('internal_duplication', 100, False),
+  ],
+)
+def test_levels_at_the_ends_of_what_is_accepted(name, level, accepted):
+  assert perturb.FAMILIES[name].accepts(level) is accepted
+
+
+def test_severity_is_the_distance_from_what_real_images_are():
+  shift = perturb.FAMILIES['density_shift']
+  assert list(map(shift.severity, (10, 25, 75, 90))) == [40, 25, 25, 40]
+  assert perturb.FAMILIES['gaussian'].severity(0.1) == 0.1
+
+
+def test_families_are_gathered_in_the_order_of_what_they_act_on():
+  of_images, of_regions, of_sets = (
+    {n for n, family in perturb.FAMILIES.items() if family.acts_on is acts_on}
+    for acts_on in ActsOn
+  )
+  assert of_images == set(OF_IMAGES)
+  assert of_regions == set(OF_REGIONS)
+  assert of_sets == {
+    'external_duplication',
+    'internal_duplication',
+    'mode_collapse',
+    'density_shift',
+  }
+  order = [family.acts_on for family in perturb.FAMILIES.values()]
+  assert order == sorted(order)
+  needs = {n: f.needs for n, f in perturb.FAMILIES.items() if f.needs}
+  assert needs == {
+    'external_duplication': 'train',
+    'mode_collapse': 'class',
+    'density_shift': 'scanner',
+  }
+
+
 @pytest.mark.parametrize('name', OF_IMAGES + OF_REGIONS)
 def test_an_image_comes_out_the_same_alone(name, images, masks):
-  operator, levels, _ = perturb.FAMILIES[name]
+  family = perturb.FAMILIES[name]
+  operator, levels = family.operator, family.levels
   given = arguments(name, images, masks)
   whole = operator(KEY, *given, level=levels[-1])
   assert whole.shape == images.shape

@@ -1,69 +1,118 @@
-"""Sources that are numpy arrays: stacks of images, and ready features."""
+"""Arrays: stacks of images, and features that skip the network."""
 
+from collections.abc import Callable
+import functools
+import hashlib
 from pathlib import Path
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.data.features import BESIDE
-from genmed_jax.data.source import file_stamp, Source, StoredFeatures
+from genmed_jax.data.features import Features
+from genmed_jax.data.source import file_stamp, Source
+from genmed_jax.engine.feature_set import OUTPUTS
 from genmed_jax.errors import UsageError
 
+SUFFIXES = ('.npz', '.npy')
+
 # What is read of a .npz, beside columns of strings.
-_KNOWN = ('images', 'masks', 'features', *BESIDE)
+_KNOWN = ('images', 'masks', 'features', *OUTPUTS)
 # Beyond this the cube of a product of features, as the KID takes it,
 # overflows.
 _LARGEST = 1e30
 
 
-def open_arrays(name: str, path: Path) -> Source | StoredFeatures:
+def open_file(name: str, path: Path) -> Source | Features:
   """Opens a ``.npz`` or ``.npy`` file of images or of features.
 
   Raises:
     UsageError: if it cannot be read or holds neither.
   """
   try:
-    arrays = _read(path)
+    found = _read(path)
   except UsageError:
     raise
   except Exception as error:  # numpy raises of every kind on broken files.
     raise UsageError(f'{path}: cannot be read as numpy arrays') from error
-  if 'images' in arrays:
-    images = _images(path, arrays['images'])
-    masks = _masks(path, arrays['masks'], images) if 'masks' in arrays else None
-    labels = _labels(arrays, len(images))
-    return stack(name, images, file_stamp(path), labels, masks)
-  features = _matrix(path, 'features', arrays['features'])
-  beside = {
-    tap: _matrix(path, tap, arrays[tap]) for tap in BESIDE if tap in arrays
-  }
-  for tap, values in beside.items():
-    if len(values) != len(features):
-      raise UsageError(
-        f'{path}: {len(values)} rows of {tap} for {len(features)} of features'
-      )
-  numbers = np.arange(len(features))
-  ids = [str(number) for number in numbers]
-  labels = _labels(arrays, len(features))
-  return StoredFeatures(name, ids, numbers, labels, features, beside)
+  if 'images' not in found:
+    return _features(name, path, found)
+  images = _images(path, found['images'])
+  masks = _masks(path, found['masks'], images) if 'masks' in found else None
+  stamp = file_stamp(path)
+  labels = _labels(found, len(images))
+  return stack(name, images, lambda i: f'{stamp} {i}', labels, masks)
+
+
+def open_array(name: str, given: Any) -> Source | Features:
+  """Opens an array: a matrix holds features, anything deeper images.
+
+  Images are known by their content, which is hashed when a cache asks for it.
+
+  Raises:
+    UsageError: if it is neither.
+  """
+  try:
+    array = np.asarray(given)
+  except Exception as error:  # Each library of arrays has its own.
+    raise UsageError(f'{name}: cannot be read as an array') from error
+  if jnp.issubdtype(array.dtype, jnp.bfloat16):
+    array = array.astype(np.float32)
+  array = array.astype(array.dtype.newbyteorder('='), copy=False)
+  if array.ndim == 2:
+    return _features(name, name, {'features': array})
+  images = _images(name, array)
+
+  @functools.cache
+  def stamp(i: int) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(images[i]))
+    return f'{images.dtype} {images.shape[1:]} {digest.hexdigest()}'
+
+  return stack(name, images, stamp, {})
 
 
 def stack(
   name: str,
   images: np.ndarray,
-  stamp: str,
+  stamp: Callable[[int], str],
   labels: dict[str, np.ndarray],
   masks: np.ndarray | None = None,
 ) -> Source:
-  """A source of one array of images ``[n, h, w, ...]``, and one of masks."""
+  """A source of one array of images ``[n, h, w, ...]``, and one of masks.
+
+  Args:
+    name: Name of the set.
+    images: The images.
+    stamp: Place of an image to a text that identifies its content.
+    labels: Column to ``[n]`` strings.
+    masks: ``[n, h, w]``, nonzero in the region of interest.
+  """
   numbers = np.arange(len(images))
   return Source(
     name,
     [str(number) for number in numbers],
     numbers,
-    [f'{stamp} {number}' for number in numbers],
+    stamp,
     labels,
     lambda i: images[i].reshape(*images.shape[1:3], -1),
     None if masks is None else lambda i: masks[i] > 0,
+  )
+
+
+def _features(name: str, path: Any, found: dict[str, np.ndarray]) -> Features:
+  values = _matrix(path, 'features', found['features'])
+  outputs = {
+    key: _matrix(path, key, found[key]) for key in OUTPUTS if key in found
+  }
+  for key, output in outputs.items():
+    if len(output) != len(values):
+      raise UsageError(
+        f'{path}: {len(output)} rows of {key} for {len(values)} of features'
+      )
+  numbers = np.arange(len(values))
+  ids = [str(number) for number in numbers]
+  return Features(
+    name, values, outputs, numbers, ids, _labels(found, len(values))
   )
 
 
@@ -103,7 +152,7 @@ def _labels(arrays: dict[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
   }
 
 
-def _masks(path: Path, masks: np.ndarray, images: np.ndarray) -> np.ndarray:
+def _masks(path: Any, masks: np.ndarray, images: np.ndarray) -> np.ndarray:
   if masks.shape != images.shape[:3] or masks.dtype.kind not in 'bui':
     raise UsageError(
       f'{path}: masks must be integers {list(images.shape[:3])}, as the images '
@@ -112,7 +161,7 @@ def _masks(path: Path, masks: np.ndarray, images: np.ndarray) -> np.ndarray:
   return masks
 
 
-def _images(path: Path, images: np.ndarray) -> np.ndarray:
+def _images(path: Any, images: np.ndarray) -> np.ndarray:
   channels = images.shape[3:]
   if images.ndim not in (3, 4) or channels not in ((), (1,), (3,)):
     raise UsageError(
@@ -126,8 +175,8 @@ def _images(path: Path, images: np.ndarray) -> np.ndarray:
   return images
 
 
-def _matrix(path: Path, key: str, values: np.ndarray) -> np.ndarray:
-  """Features or outputs beside them, ``[n, d]`` float32 or float64."""
+def _matrix(path: Any, key: str, values: np.ndarray) -> np.ndarray:
+  """Features or other outputs, ``[n, d]`` float32 or float64."""
   if values.ndim != 2 or values.shape[1] == 0:
     raise UsageError(
       f'{path}: {key} must be [n, d], this is {list(values.shape)}'

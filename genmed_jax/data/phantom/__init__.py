@@ -119,7 +119,7 @@ def parse(text: str) -> Settings:
 
 
 def stamp(settings: Settings) -> str:
-  """What the images depend on."""
+  """A text that identifies the images."""
   return f'{versions.PHANTOM} {settings}'
 
 

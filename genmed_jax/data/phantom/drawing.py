@@ -1,4 +1,4 @@
-"""What an artist of phantoms hands to the scanner."""
+"""The signal of a phantom, before it is scanned."""
 
 from typing import NamedTuple
 

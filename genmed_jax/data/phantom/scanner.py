@@ -12,7 +12,7 @@ NAMES = ('A', 'B')
 
 
 class Scanner(NamedTuple):
-  """How a scanner makes an image of a signal, an entry per scanner.
+  """Settings of the scanners, an entry per scanner.
 
   Attributes:
     gamma: Of the signal: contrast between dark and bright tissue.

@@ -15,7 +15,7 @@ _product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
 def grid(size: int, tilt, dx, dy) -> tuple[jax.Array, jax.Array]:
-  """Where the pixels' centres are in a head that is moved and then tilted.
+  """Coordinates of the pixels' centres in a head that is moved, then tilted.
 
   Args:
     size: Side in pixels.

@@ -1,4 +1,4 @@
-"""Normalisation layers of networks that are trained, behind one call."""
+"""Layers that several networks share."""
 
 from flax import nnx
 import jax
@@ -58,10 +58,28 @@ def normalisation(kind: str, channels: int, *, rngs: nnx.Rngs) -> nnx.Module:
     return _BatchNorm(channels, axis_name=DATA_AXIS, momentum=0.9, rngs=rngs)
   groups = {'group': min(_GROUPS, channels), 'instance': channels}
   if kind not in groups:
-    raise UsageError(f'--norm is one of {", ".join(NORMS)}, not {kind!r}')
+    raise UsageError(f'`norm` is one of {", ".join(NORMS)}, not {kind!r}')
   if channels % groups[kind]:
     raise UsageError(
-      f'--norm=group takes a --width that is a multiple of {_GROUPS}, or '
+      f"`norm='group'` takes a `width` that is a multiple of {_GROUPS}, or "
       f'smaller, not one that makes {channels} channels'
     )
   return _GroupNorm(channels, groups[kind], rngs=rngs)
+
+
+def space_to_depth(images: jax.Array, patch: int) -> jax.Array:
+  """``[b, h, w, c] -> [b, h/patch, w/patch, patch * patch * c]``."""
+  b, h, w, c = images.shape
+  parts = images.reshape(b, h // patch, patch, w // patch, patch, c)
+  return parts.transpose(0, 1, 3, 2, 4, 5).reshape(
+    b, h // patch, w // patch, patch * patch * c
+  )
+
+
+def depth_to_space(images: jax.Array, patch: int) -> jax.Array:
+  """The inverse of :func:`space_to_depth`."""
+  b, h, w, c = images.shape
+  parts = images.reshape(b, h, w, patch, patch, c // patch**2)
+  return parts.transpose(0, 1, 3, 2, 4, 5).reshape(
+    b, h * patch, w * patch, c // patch**2
+  )

@@ -1,0 +1,43 @@
+"""The contract of a feature network."""
+
+from collections.abc import Callable
+import hashlib
+from typing import Any, NamedTuple
+
+from genmed_jax.networks.preprocess import Preprocess
+
+DTYPES = ('float32', 'bfloat16')
+
+
+class FeatureNetwork(NamedTuple):
+  """A network ready to run.
+
+  Attributes:
+    name: As it was asked for.
+    tap: The output that is the feature vector.
+    taps: All outputs of one pass: the feature vector and others beside it.
+    preprocess: From a canvas of images to its input; a program of its own, so
+      that a new canvas size does not recompile the network.
+    apply: Pure ``(state, input) -> {tap: [b, d]}``.
+    state: Its weights.
+    provenance: Weights, preprocessing and dtype, for the results.
+    earns: Names of metrics that are defined on exactly these features, such
+      as ``fid``, where pixels are mapped by their dtype.
+    notes: Metric to a note on its rows.
+  """
+
+  name: str
+  tap: str
+  taps: tuple[str, ...]
+  preprocess: Preprocess
+  apply: Callable
+  state: Any
+  provenance: dict
+  earns: frozenset[str] = frozenset()
+  notes: dict[str, str] = {}
+
+  @property
+  def identity(self) -> str:
+    """A digest of everything the features depend on but the images."""
+    described = sorted(self.provenance.items())
+    return hashlib.sha256(repr(described).encode()).hexdigest()
