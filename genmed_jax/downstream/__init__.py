@@ -1,1 +1,1 @@
-"""What synthetic images are for: networks that are trained and applied."""
+"""Downstream tasks: segmentation, classification, and their networks."""

@@ -1,4 +1,4 @@
-"""What synthetic images are worth to a classifier: CheXGenBench's utility.
+"""The worth of synthetic images to a classifier: CheXGenBench's utility.
 
 A classifier is trained on real images, on synthetic ones, or on both, and
 always tested on real ones.
@@ -14,21 +14,18 @@ import optax
 from genmed_jax.downstream.labels import IGNORED
 from genmed_jax.networks.resnet import ResNet, ResNetConfig
 from genmed_jax.training.augmentation import augment, Augmentation
-from genmed_jax.training.batches import as_input, image_keys, OverRows
-from genmed_jax.training.loop import descend, Optimised, Plan, start
-from genmed_jax.training.trained import Functional
+from genmed_jax.training.batches import as_input, batch_keys, OverRows
+from genmed_jax.training.functional import Functional
+from genmed_jax.training.loop import descend, Optimised, start, TrainingPlan
 
 KIND = 'classifier'
-
-# What is trained on, as CheXGenBench has it.
-SETTINGS = ('all_original', 'all_synthetic', 'mixed', 'augmented')
 
 # The side a radiograph shows is part of what it tells: no mirror.
 _AUGMENTATION = Augmentation(turn=10.0, flip=False, gain=0.0, offset=0.0)
 
 
 class ClassifierConfig(NamedTuple):
-  """What a classifier is made of.
+  """Sizes of a classifier.
 
   Attributes:
     size: Side of the images it sees, in pixels.
@@ -50,14 +47,14 @@ class ClassifierConfig(NamedTuple):
 def chosen(
   setting: str, original: int, synthetic: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Which images of each kind a setting trains on.
+  """Places of the images of each kind that a setting trains on.
 
   ``all_original`` and ``all_synthetic`` take all of one kind, ``augmented``
   all of both; ``mixed`` takes half of each, so that there are as many as of
   one alone.
 
   Args:
-    setting: One of :data:`SETTINGS`.
+    setting: One of ``config.SETTINGS``.
     original: How many real images there are.
     synthetic: How many synthetic ones.
     seed: Of the draw of halves.
@@ -104,7 +101,7 @@ class ClassificationLearner:
   def __init__(
     self,
     config: ClassifierConfig,
-    plan: Plan,
+    plan: TrainingPlan,
     validation: tuple[np.ndarray, np.ndarray],
     mesh: jax.sharding.Mesh,
   ):
@@ -136,7 +133,7 @@ class ClassificationLearner:
     """One step on ``images`` and ``labels``."""
     images = as_input(batch['images'])
     nothing = jnp.zeros((*images.shape[:3], 1), bool)
-    images, _ = augment(image_keys(batch), images, nothing, _AUGMENTATION)
+    images, _ = augment(batch_keys(batch), images, nothing, _AUGMENTATION)
 
     def loss(apply):
       logits = apply(images).logits

@@ -1,7 +1,6 @@
-"""How well multi-label predictions agree with the labels."""
+"""Scores of multi-label predictions."""
 
 import numpy as np
-import scipy.stats
 
 from genmed_jax.downstream.labels import IGNORED
 
@@ -24,7 +23,9 @@ def auroc(scores: np.ndarray, labels: np.ndarray) -> float | None:
   count, others = int(positive.sum()), int((~positive).sum())
   if not count or not others:
     return None
-  ranks = scipy.stats.rankdata(scores)
+  from scipy import stats
+
+  ranks = stats.rankdata(scores)
   above = ranks[positive].sum() - count * (count + 1) / 2
   return float(above / (count * others))
 

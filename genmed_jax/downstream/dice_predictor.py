@@ -1,4 +1,4 @@
-"""How good a mask is, predicted without the truth.
+"""Prediction of the Dice of a mask, without the truth.
 
 A network sees an image and a mask and gives the Dice that the mask would have
 with the truth. It learns from the segmenter's masks and from degraded ones,
@@ -11,19 +11,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import scipy.stats
 
 from genmed_jax import perturb
 from genmed_jax.downstream.degradation import degrade_evenly
 from genmed_jax.downstream.segmentation import dice
 from genmed_jax.networks.resnet import ResNet, ResNetConfig
 from genmed_jax.training.augmentation import augment, Augmentation
-from genmed_jax.training.batches import as_input, image_keys, OverRows
-from genmed_jax.training.loop import adamw, descend, Optimised, Plan, start
-from genmed_jax.training.trained import Functional
+from genmed_jax.training.batches import as_input, batch_keys, OverRows
+from genmed_jax.training.functional import Functional
+from genmed_jax.training.loop import (
+  adamw,
+  descend,
+  Optimised,
+  start,
+  TrainingPlan,
+)
 
 KIND = 'dice_predictor'
-MASK_INPUTS = ('channel', 'blend')
 
 # Images come noisier to be scored than they are trained on.
 _AUGMENTATION = Augmentation(gain=0.2, offset=0.1, noise=0.08)
@@ -32,7 +36,7 @@ _BINS = 10  # Of the calibration curve.
 
 
 class PredictorConfig(NamedTuple):
-  """What a Dice predictor is made of.
+  """Sizes of a Dice predictor.
 
   Attributes:
     size: Side of the images it sees, in pixels.
@@ -127,7 +131,7 @@ class PredictionLearner:
   def __init__(
     self,
     config: PredictorConfig,
-    plan: Plan,
+    plan: TrainingPlan,
     steps: int,
     validation: Examples,
     mesh: jax.sharding.Mesh,
@@ -153,7 +157,7 @@ class PredictionLearner:
 
   def step(self, state: Optimised, batch: dict) -> tuple[Optimised, dict]:
     """One step on ``images``, their ``masks`` and the masks ``found``."""
-    keys = jax.vmap(lambda key: jax.random.split(key, 3))(image_keys(batch))
+    keys = jax.vmap(lambda key: jax.random.split(key, 3))(batch_keys(batch))
     both = jnp.stack([batch['masks'], batch['found']], axis=-1)
     images, both = augment(
       keys[:, 0], as_input(batch['images']), both, _AUGMENTATION
@@ -202,7 +206,7 @@ def predicted_dice(
 
 
 def accuracy(guess: np.ndarray, known: Examples) -> dict:
-  """How far predictions on held-out examples can be trusted.
+  """Errors of predictions on held-out examples.
 
   Args:
     guess: Predicted Dice, ``[n]``.
@@ -237,6 +241,8 @@ def accuracy(guess: np.ndarray, known: Examples) -> dict:
 
 
 def _agreement(guess: np.ndarray, truth: np.ndarray) -> dict:
+  from scipy import stats
+
   varies = len(guess) > 1 and np.ptp(guess) > 0 and np.ptp(truth) > 0
   return {
     'masks': len(guess),
@@ -245,6 +251,6 @@ def _agreement(guess: np.ndarray, truth: np.ndarray) -> dict:
     'bias': float(np.mean(guess - truth)),
     'pearson': float(np.corrcoef(guess, truth)[0, 1]) if varies else None,
     'spearman': (
-      float(scipy.stats.spearmanr(guess, truth).statistic) if varies else None
+      float(stats.spearmanr(guess, truth).statistic) if varies else None
     ),
   }

@@ -5,8 +5,6 @@ import numpy as np
 from genmed_jax.data.source import Source
 from genmed_jax.errors import UsageError
 
-UNCERTAIN = ('negative', 'positive', 'ignore')
-
 # Of what is not known, which no loss and no score counts.
 IGNORED = -1
 
@@ -21,7 +19,7 @@ def multi_labels(
       its reader was not sure of, and nothing for what was not mentioned,
       which is negative.
     columns: Which, in order.
-    uncertain: One of :data:`UNCERTAIN`, what -1 counts as.
+    uncertain: One of ``config.UNCERTAIN``, what -1 counts as.
 
   Raises:
     UsageError: if a column is not there or holds something else.
@@ -30,7 +28,7 @@ def multi_labels(
   for column in columns:
     if column not in source.labels:
       raise UsageError(
-        f'--label_columns: {source.name} has no column {column}; it has '
+        f'`label_columns`: {source.name} has no column {column}; it has '
         f'{", ".join(source.labels) or "none"}'
       )
     labels.append(_of_column(source, column, uncertain))
@@ -48,7 +46,7 @@ def one_hot(
   for source in sources.values():
     if 'class' not in source.labels:
       raise UsageError(
-        f'{source.name} has no column class: name others by --label_columns'
+        f'{source.name} has no column class: name others by `label_columns`'
       )
   named = [source.labels['class'] for source in sources.values()]
   classes = np.unique(np.concatenate(named))

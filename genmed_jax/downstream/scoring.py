@@ -25,7 +25,7 @@ def load(
   Args:
     segmenter: Folder of its training.
     predictor: The same of the Dice predictor; None for the bottleneck alone.
-    intensity: How the images it is to see are scaled.
+    intensity: Mapping of pixels to [0, 1] of the images to come.
 
   Raises:
     UsageError: if one is not there, they do not belong together, the
@@ -35,8 +35,8 @@ def load(
   weights, manifest = run.loaded(segmenter, segmentation.KIND)
   if intensity != manifest['intensity']:
     raise UsageError(
-      f'the segmenter {segmenter} has seen images with --intensity='
-      f'{manifest["intensity"]}, not {intensity}'
+      f'the segmenter {segmenter} has seen images with '
+      f'`intensity={manifest["intensity"]!r}`, not {intensity}'
     )
   config = SegmenterConfig(**manifest['config'])
   network = segmentation.segmenter(config)
@@ -82,7 +82,6 @@ def load(
     apply=apply,
     state=state,
     provenance=provenance,
-    official=False,
     notes={'predicted_dice': _trust(provenance)} if judge else {},
   )
 
@@ -90,20 +89,20 @@ def load(
 def _check(predictor: str, judged: dict, manifest: dict) -> None:
   if judged['segmenter_sha256'] != manifest['sha256']:
     raise UsageError(
-      f'--dice_predictor={predictor} was trained for another segmenter'
+      f'`dice_predictor={predictor!r}` was trained for another segmenter'
     )
   found = judged['report']['all_masks']
   error, of_mean = found['mean_absolute_error'], found['error_of_the_mean']
   if error >= of_mean:
     raise UsageError(
-      f'--dice_predictor={predictor} is no better than predicting the mean '
+      f'`dice_predictor={predictor!r}` is no better than predicting the mean '
       f'(an error of {error:.3f} against {of_mean:.3f} on held-out images), so '
       'it scores nothing: train it for longer or on more images'
     )
 
 
 def _trust(provenance: dict) -> str:
-  """What to know of the predictor beside a predicted Dice."""
+  """The error of the predictor, as a note on a predicted Dice."""
   own = provenance['dice_predictor']['report']['own_masks']
   bound = provenance['dice_predictor']['report']['conformal_95']
   related = '' if own['pearson'] is None else f', r {own["pearson"]:.2f}'

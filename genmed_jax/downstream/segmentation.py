@@ -7,17 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from genmed_jax.errors import UsageError
 from genmed_jax.networks.unet import UNet, UNetConfig
 from genmed_jax.training.augmentation import augment, Augmentation
-from genmed_jax.training.batches import as_input, image_keys, OverRows, Pictures
-from genmed_jax.training.loop import adamw, descend, Optimised, Plan, start
-from genmed_jax.training.trained import Functional
+from genmed_jax.training.batches import as_input, batch_keys, OverRows, Pictures
+from genmed_jax.training.functional import Functional
+from genmed_jax.training.loop import (
+  adamw,
+  descend,
+  Optimised,
+  start,
+  TrainingPlan,
+)
 
 KIND = 'segmenter'
 
 
 class SegmenterConfig(NamedTuple):
-  """What a segmenter is made of.
+  """Sizes of a segmenter.
 
   Attributes:
     size: Side of the images it sees, in pixels.
@@ -36,6 +43,11 @@ class SegmenterConfig(NamedTuple):
 
 def segmenter(config: SegmenterConfig) -> Functional:
   """The network, ``[b, size, size, channels]`` in [-1, 1] to ``UNetOutput``."""
+  if 1 << config.depth > config.size:
+    raise UsageError(
+      f'`depth={config.depth}`: images of {config.size} pixels are halved '
+      f'{config.size.bit_length() - 1} times at most'
+    )
   unet = UNetConfig(config.channels, 1, config.width, config.depth, config.norm)
   return Functional(lambda rngs: UNet(unet, rngs=rngs))
 
@@ -72,7 +84,7 @@ class SegmentationLearner:
   def __init__(
     self,
     config: SegmenterConfig,
-    plan: Plan,
+    plan: TrainingPlan,
     steps: int,
     validation: Pictures,
     mesh: jax.sharding.Mesh,
@@ -98,7 +110,7 @@ class SegmentationLearner:
   def step(self, state: Optimised, batch: dict) -> tuple[Optimised, dict]:
     """One step on ``images`` and ``masks``."""
     images, masks = augment(
-      image_keys(batch),
+      batch_keys(batch),
       as_input(batch['images']),
       batch['masks'][..., None],
       Augmentation(),

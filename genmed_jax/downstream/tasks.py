@@ -5,24 +5,24 @@ from pathlib import Path
 
 import numpy as np
 
-from genmed_jax.data.subjects import deal
+from genmed_jax.data.subjects import split_by_subject
 from genmed_jax.downstream import dice_predictor, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.segmentation import SegmenterConfig
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.errors import UsageError
-from genmed_jax.report import results
+from genmed_jax.report import files
 from genmed_jax.statistics.intervals import bootstrap_mean
 from genmed_jax.training import task as run
 from genmed_jax.training.batches import Batches, read_pictures
-from genmed_jax.training.task import Config
+from genmed_jax.training.config import TrainingConfig
 
 _COPIES = 3  # Degraded masks of each image that the predictor is tested on.
 
 
-def train_segmenter(config: Config) -> dict:
+def train_segmenter(config: TrainingConfig) -> dict:
   """Learns masks; reports the Dice on subjects that were held out."""
-  config = config.with_usual(
+  config = config.with_defaults(
     width=16,
     depth=4,
     norm='group',
@@ -36,9 +36,9 @@ def train_segmenter(config: Config) -> dict:
     config.image_size, config.channels, config.width, config.depth, config.norm
   )
   source = run.open_images(config, config.train)
-  whose = run.subjects_of(config, source)
-  parts = deal(whose, run.SHARES, config.seed)
-  results.check_writable(Path(config.output_dir))
+  subjects = run.subjects_of(config, source)
+  parts = split_by_subject(subjects, run.SHARES, config.seed)
+  files.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   pictures = read_pictures(
     source, config.image_size, config.channels, config.intensity, masks=True
@@ -58,7 +58,7 @@ def train_segmenter(config: Config) -> dict:
     for name, part in (('validation', validation), ('held_out', held_out))
   }
   interval = bootstrap_mean(
-    scores['held_out'], replicates=1000, seed=0, whose=whose[parts[2]]
+    scores['held_out'], replicates=1000, seed=0, subjects=subjects[parts[2]]
   )
   report = {
     'images': [len(part) for part in parts],
@@ -73,7 +73,7 @@ def train_segmenter(config: Config) -> dict:
     'config': made_of._asdict(),
     'intensity': config.intensity,
     'split': config.split,
-    'subjects_sha256': run.fingerprint(source, whose),
+    'subjects_sha256': run.fingerprint(source, subjects),
   }
   run.write(
     config,
@@ -87,7 +87,7 @@ def train_segmenter(config: Config) -> dict:
   return report
 
 
-def train_dice_predictor(config: Config) -> dict:
+def train_dice_predictor(config: TrainingConfig) -> dict:
   """Learns how good masks are; reports its error on held-out subjects.
 
   Size, channels, intensities and the split are the segmenter's, so that what
@@ -96,7 +96,7 @@ def train_dice_predictor(config: Config) -> dict:
   Raises:
     UsageError: if there is no segmenter, or it was trained on other images.
   """
-  config = config.with_usual(
+  config = config.with_defaults(
     width=64,
     layers=18,
     norm='batch',
@@ -107,7 +107,7 @@ def train_dice_predictor(config: Config) -> dict:
     patience=10,
   )
   if config.segmenter is None:
-    raise UsageError('--task=dice_predictor needs --segmenter')
+    raise UsageError("`task='dice_predictor'` needs `segmenter`")
   weights, manifest = run.loaded(config.segmenter, segmentation.KIND)
   sees = SegmenterConfig(**manifest['config'])
   split = manifest['split']
@@ -128,14 +128,14 @@ def train_dice_predictor(config: Config) -> dict:
     config.mask_input,
   )
   source = run.open_images(config, config.train)
-  whose = run.subjects_of(config, source)
-  if run.fingerprint(source, whose) != manifest['subjects_sha256']:
+  subjects = run.subjects_of(config, source)
+  if run.fingerprint(source, subjects) != manifest['subjects_sha256']:
     raise UsageError(
-      f'--train={config.train} is not what --segmenter={config.segmenter} was '
-      'trained on: which of it was held out is not known'
+      f'`train={config.train!r}` is not the training set of '
+      f'`segmenter={config.segmenter!r}`, so its held-out part is not known'
     )
-  parts = deal(whose, run.SHARES, split['seed'])
-  results.check_writable(Path(config.output_dir))
+  parts = split_by_subject(subjects, run.SHARES, split['seed'])
+  files.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   pictures = read_pictures(
     source, config.image_size, config.channels, config.intensity, masks=True

@@ -7,28 +7,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.data.source import Source
-from genmed_jax.data.subjects import deal
+from genmed_jax.data.subjects import split_by_subject
 from genmed_jax.downstream import classification
 from genmed_jax.downstream.classification import (
   chosen,
   ClassificationLearner,
   ClassifierConfig,
-  SETTINGS,
 )
 from genmed_jax.downstream.classification_scores import classification_scores
 from genmed_jax.downstream.labels import multi_labels, one_hot
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.errors import UsageError
-from genmed_jax.report import results
+from genmed_jax.report import files
 from genmed_jax.training import task as run
 from genmed_jax.training.batches import Batches, read_pictures
-from genmed_jax.training.task import Config
+from genmed_jax.training.config import SETTINGS, TrainingConfig
 
 # Of real images, that train and that say when to stop, beside a test set.
 _SHARES = (0.85, 0.15)
 
 
-def train_classifier(config: Config) -> dict:
+def train_classifier(config: TrainingConfig) -> dict:
   """Trains under every setting and tests on the same real images.
 
   Args:
@@ -39,7 +38,7 @@ def train_classifier(config: Config) -> dict:
   Returns:
     ``classification_scores`` of every setting.
   """
-  config = config.with_usual(
+  config = config.with_defaults(
     width=64,
     layers=50,
     norm='batch',
@@ -51,13 +50,15 @@ def train_classifier(config: Config) -> dict:
   settings = _settings(config)
   real = run.open_images(config, config.train)
   made = run.open_images(config, config.generated) if config.generated else None
-  whose = run.subjects_of(config, real)
+  subjects = run.subjects_of(config, real)
   if config.test:
-    fitted, validation = deal(whose, _SHARES, config.seed)
+    fitted, validation = split_by_subject(subjects, _SHARES, config.seed)
     held_out = run.open_images(config, config.test)
-    _check_apart(config, real, whose, held_out)
+    _check_apart(config, real, subjects, held_out)
   else:
-    fitted, validation, tested = deal(whose, run.SHARES, config.seed)
+    fitted, validation, tested = split_by_subject(
+      subjects, run.SHARES, config.seed
+    )
     held_out = real.take(tested)
   sources = {
     'original': real.take(fitted),
@@ -68,7 +69,7 @@ def train_classifier(config: Config) -> dict:
     sources['synthetic'] = made
   classes, labels = _labels(sources, config)
   output_dir = Path(config.output_dir)
-  results.check_writable(output_dir)
+  files.check_writable(output_dir)
   images = {
     name: read_pictures(
       source,
@@ -96,34 +97,34 @@ def train_classifier(config: Config) -> dict:
 
 
 def _check_apart(
-  config: Config, real: Source, whose: np.ndarray, held_out: Source
+  config: TrainingConfig, real: Source, subjects: np.ndarray, held_out: Source
 ) -> None:
   """Raises if test images, or their subjects, are known to train."""
   both = real, held_out
   if len({source.digest(range(len(source))) for source in both}) == 1:
-    raise UsageError('--test holds the images of --train')
+    raise UsageError('`test` holds the images of `train`')
   if config.subject_column or config.subject_pattern:
-    shared = np.intersect1d(whose, run.subjects_of(config, held_out))
+    shared = np.intersect1d(subjects, run.subjects_of(config, held_out))
     if len(shared):
       raise UsageError(
-        f'--test holds images of {len(shared)} subjects of --train'
+        f'`test` holds images of {len(shared)} subjects of `train`'
       )
 
 
-def _settings(config: Config) -> tuple[str, ...]:
+def _settings(config: TrainingConfig) -> tuple[str, ...]:
   if config.settings and (unknown := set(config.settings) - set(SETTINGS)):
     raise UsageError(
-      f'--settings: unknown {sorted(unknown)[0]!r}; there are '
+      f'`settings`: unknown {sorted(unknown)[0]!r}; there are '
       f'{", ".join(SETTINGS)}'
     )
-  usual = SETTINGS if config.generated else SETTINGS[:1]
-  settings = config.settings or usual
+  default = SETTINGS if config.generated else SETTINGS[:1]
+  settings = config.settings or default
   if not config.generated and settings != ('all_original',):
-    raise UsageError('--settings beyond all_original need --generated')
+    raise UsageError('`settings` beyond all_original need `generated`')
   return settings
 
 
-def _labels(sources: dict[str, Source], config: Config):
+def _labels(sources: dict[str, Source], config: TrainingConfig):
   """Names of the classes, and labels ``[n, k]`` of every source."""
   if config.label_columns:
     return config.label_columns, {

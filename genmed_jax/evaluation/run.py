@@ -1,143 +1,169 @@
-"""An evaluation from its sources to its result rows."""
+"""An evaluation: from its options to its result rows."""
 
+from collections.abc import Iterator, Sequence
 import dataclasses
 import functools
-from pathlib import Path
 
-import jax
-from jax.sharding import Mesh
 import numpy as np
 
-from genmed_jax import metrics
+from genmed_jax import options
 from genmed_jax.data.features import Features
-from genmed_jax.engine import memory
-from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.errors import UsageError
-from genmed_jax.evaluation.config import RunConfig
-from genmed_jax.evaluation.spaces import (
-  check,
-  feature_spaces,
-  FeatureSpace,
-  open_sets,
-  OVERALL,
-  samples_file,
-)
-from genmed_jax.metrics import Comparison, FeatureSet
-from genmed_jax.report import results
-from genmed_jax.report.results import Row
-from genmed_jax.statistics import agreement
-
-_SAMPLE_COLUMNS = (
-  'features',
-  'image',
-  'id',
-  'realism',
-  'in_real_manifold',
-  'density_count',
-  'authentic',
-  'nearest_train_image',
-  'nearest_train_distance',
-  'memorisation_index',
-  'predicted_dice',
-)
+from genmed_jax.engine.feature_set import LocalFeatures
+from genmed_jax.engine.mesh import data_mesh
+from genmed_jax.engine.rows import gather
+from genmed_jax.errors import TooFewImages, UsageError
+from genmed_jax.evaluation.config import EvaluationConfig
+from genmed_jax.evaluation.sets import ImageSet, open_sets, Sets
+from genmed_jax.evaluation.spaces import check, FeatureSpace, load_spaces
+from genmed_jax.metrics import Comparison
+from genmed_jax.metrics.registry import floor, score
+from genmed_jax.report.evaluation import Evaluation
+from genmed_jax.report.provenance import environment
+from genmed_jax.report.results import OVERALL, Result
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(RunConfig):
-  """What an evaluation does: the flags of ``genmed_jax.evaluate``."""
+class EvaluationPlan:
+  """An evaluation whose options, sources and networks are in order."""
 
-  reference: str
-  generated: tuple[str, ...]
-  train: str | None = None
-  test: str | None = None
-  group_by: str | None = None
-  generated_root: str | None = None
-  on_error: str = 'fail'
-  write_ids: bool = False
+  config: EvaluationConfig
+  sets: Sets
+  spaces: list[FeatureSpace]
+
+  def run(self) -> Evaluation:
+    """Scores every generated set in every feature space.
+
+    Raises:
+      OSError: if something cannot be read.
+      DecodeError: if an image cannot be used and errors are not skipped.
+    """
+    found = []
+    for space in self.spaces:
+      real = RealImages(self.config, self.sets, space)
+      generated = [space.extract(each) for each in self.sets.generated]
+      for source, features in zip(self.sets.generated, generated, strict=True):
+        groups = self.sets.groups(source, self.config.group_by)
+        found.append(real.score(features, ids_of(source), groups))
+    return evaluation_of(self.config, self.spaces, found)
 
 
-def evaluate(config: Config) -> list[Row]:
-  """Scores every generated set and writes the results.
-
-  Everything the user gave is checked before the first image is read.
-
-  Args:
-    config: What to do.
-
-  Returns:
-    The rows of ``results.csv``, on every process; process 0 writes.
+def prepare(config: EvaluationConfig) -> EvaluationPlan:
+  """Opens the sources and loads the networks; no image is read.
 
   Raises:
     UsageError: if something in ``config`` cannot be used.
-    OSError: if something cannot be read or written.
-    DecodeError: if an image cannot be used and errors are not skipped.
+    FileNotFoundError: if weights are missing.
   """
-  output_dir = Path(config.output_dir)
   if config.bootstrap == 1:
-    raise UsageError('--bootstrap=1: a spread takes two replicates or more')
+    raise UsageError('`bootstrap=1`: a spread takes two replicates or more')
   check(config)
   sets = open_sets(config)
-  spaces = feature_spaces(config, sets)
-  results.check_writable(output_dir)
-  mesh = mesh_lib.data_mesh()
-  rows, samples = [], {generated.name: [] for generated in sets.generated}
-  provenance = results.environment() | {
-    'flags': dataclasses.asdict(config),
-    'features': {},
-    'skipped': {},
-  }
-  for space in spaces:
-    provenance['features'][space.name] = space.provenance
-    provenance['skipped'][space.name] = space.skipped
-    real = _RealSets(mesh, config, space)
-    floors = {}
-    for generated in space.generated:
-      for group in (None, *sets.groups(generated.name, config.group_by)):
-        comparison = real.compare(generated, group)
-        if group is None and min(comparison.counts) < 2:
-          raise UsageError(
-            f'{generated.name}: fewer than two images are left to compare'
-          )
-        size = group, comparison.counts[1]
-        if size not in floors:
-          floors[size] = _floors(space, comparison.halves)
-        rows += _rows(space, generated, group, comparison, floors[size])
-        if group is None:
-          samples[generated.name] += _samples(
-            mesh, config, space, generated, comparison
-          )
-  if jax.process_index() == 0:
-    files = {
-      samples_file(name): results.csv_text(_SAMPLE_COLUMNS, lines)
-      for name, lines in samples.items()
-      if lines
-    }
-    if found := agreement.find(_scores(rows)):
-      files |= found.tables()
-    files['run.flags'] = results.flag_file(config, repeated=('generated',))
-    files['results.json'] = results.results_json(rows, provenance)
-    files['results.csv'] = results.results_csv(rows)
-    results.write(output_dir, files)
-    for earlier in output_dir.glob('samples_*.csv'):
-      if earlier.name not in files:
-        earlier.unlink()
-  return rows
+  return EvaluationPlan(config, sets, load_spaces(config, sets))
 
 
-class _RealSets:
-  """The real sets of a feature space, group by group.
+@dataclasses.dataclass(frozen=True)
+class SetScores:
+  """The scores of one generated set in one feature space.
 
-  What is computed of one alone serves every generated set.
+  Attributes:
+    rows: Of the results.
+    samples: A line of column to value for every image; None where no metric
+      has scores of single images.
+    skipped: Set to the number of its images that could not be used; the
+      generated set by its name under ``generated``.
   """
 
-  def __init__(self, mesh: Mesh, config: Config, space: FeatureSpace):
-    self._mesh = mesh
+  rows: list[Result]
+  samples: list[dict] | None
+  skipped: dict
+
+
+def evaluation_of(
+  config: EvaluationConfig,
+  spaces: list[FeatureSpace],
+  found: list[SetScores],
+) -> Evaluation:
+  """The evaluation that the scores of all sets make."""
+  samples, skipped = {}, {space.name: {} for space in spaces}
+  for each in found:
+    name, features = each.rows[0].generated, each.rows[0].features
+    generated = skipped[features].get('generated', {})
+    generated |= each.skipped['generated']
+    skipped[features] = each.skipped | {'generated': generated}
+    if each.samples is not None:
+      samples.setdefault(name, []).extend(each.samples)
+  return Evaluation(
+    rows=[row for each in found for row in each.rows],
+    samples=samples,
+    provenance=environment()
+    | {
+      'flags': options.described(config),
+      'features': {space.name: space.provenance for space in spaces},
+      'skipped': skipped,
+    },
+    flag_file=options.flag_file(config) if config.generated else None,
+  )
+
+
+def ids_of(source: ImageSet) -> dict[int, str]:
+  """The number of every image of a set to its relative path, or number."""
+  return dict(zip(source.numbers.tolist(), source.ids, strict=True))
+
+
+class RealImages:
+  """The real sets in one feature space, whole and group by group.
+
+  What is computed of one alone, and the floors, serve every generated set.
+  """
+
+  def __init__(self, config: EvaluationConfig, sets: Sets, space: FeatureSpace):
+    """Extracts the features of the real sets."""
     self._config = config
-    self._sets = [space.reference, space.train, space.test]
+    self._space = space
+    self._mesh = data_mesh()
+    self._reference, self._train, self._test = (
+      None if each is None else space.extract(each)
+      for each in (sets.reference, sets.train, sets.test)
+    )
     self._of_group = functools.cache(self._find)
+    self._floors = {}
+
+  def score(
+    self, generated: Features, ids: dict[int, str], groups: Sequence[str] = ()
+  ) -> SetScores:
+    """Scores a generated set, whole and group by group.
+
+    Args:
+      generated: Its features.
+      ids: The number of every image to its relative path, or number.
+      groups: Values of the column ``group_by`` to score apart.
+
+    Raises:
+      UsageError: if fewer than two images are left.
+    """
+    real = {
+      'reference': self._reference,
+      'train': self._train,
+      'test': self._test,
+    }
+    whole = self.compare(generated, None)
+    if min(whole.counts) < 2:
+      raise UsageError(
+        f'{generated.name}: fewer than two images are left to compare'
+      )
+    rows = list(self._rows(generated, OVERALL, None, whole))
+    samples = self._samples(generated, ids, whole)
+    for group in groups:
+      part = self.compare(generated, group)
+      rows += self._rows(generated, group or '(none)', group, part)
+    skipped = {
+      name: 0 if each is None else each.skipped for name, each in real.items()
+    }
+    skipped['generated'] = {generated.name: generated.skipped}
+    return SetScores(rows, samples, skipped)
 
   def compare(self, generated: Features, group: str | None) -> Comparison:
-    """A generated set's images of a group, beside the real ones."""
+    """A generated set's images of a group, with the real ones."""
     reference, train, test = self._of_group(group)
     return Comparison(
       reference,
@@ -148,110 +174,72 @@ class _RealSets:
       seed=self._config.seed,
     )
 
-  def _find(self, group: str | None) -> list[FeatureSet | None]:
-    return [each and self._part(each, group) for each in self._sets]
+  def _find(self, group: str | None) -> list[LocalFeatures | None]:
+    sets = self._reference, self._train, self._test
+    return [None if each is None else self._part(each, group) for each in sets]
 
-  def _part(self, features: Features, group: str | None) -> FeatureSet:
+  def _part(self, features: Features, group: str | None) -> LocalFeatures:
+    whole = LocalFeatures(self._mesh, features.values, features.outputs)
     column = self._config.group_by
     # Training images may come without the column, and then serve whole.
     if group is None or column not in features.labels:
-      return FeatureSet(self._mesh, features)
-    items = np.flatnonzero(features.labels[column] == group)
-    return FeatureSet(self._mesh, features, items)
+      return whole
+    return whole.part(np.flatnonzero(features.labels[column] == group))
 
-
-def _floors(space: FeatureSpace, halves: Comparison) -> dict:
-  floors = {}
-  for name, key in space.metrics:
-    floors[name] = metrics.floor(key, halves)
-    memory.release(halves)
-  return floors
-
-
-def _rows(
-  space: FeatureSpace,
-  generated: Features,
-  group: str | None,
-  comparison: Comparison,
-  floors: dict,
-) -> list[Row]:
-  skipped = generated.skipped + space.reference.skipped
-  left_out = (f'{skipped} images were left out',) if skipped else ()
-  called = OVERALL if group is None else group or '(none)'
-  rows = []
-  for name, key in space.metrics:
-    score = metrics.score(key, comparison)
-    memory.release(comparison)
-    said = (space.notes[key],) if key in space.notes else ()
-    rows.append(
-      Row(
+  def _rows(
+    self,
+    generated: Features,
+    name: str,
+    group: str | None,
+    comparison: Comparison,
+  ) -> Iterator[Result]:
+    space = self._space
+    key = group, comparison.counts[1]
+    if key not in self._floors:
+      halves = comparison.halves
+      self._floors[key] = {
+        n: floor(m, halves) for n, m in space.metrics.items()
+      }
+    skipped = generated.skipped + self._reference.skipped
+    left_out = (f'{skipped} images were left out',) if skipped else ()
+    for metric_name, metric in space.metrics.items():
+      found = score(metric, comparison)
+      said = (space.notes[metric.name],) if metric.name in space.notes else ()
+      yield Result(
         generated.name,
         space.name,
-        called,
         name,
-        score.value,
-        *(score.interval or (None, None, None)),
-        floors[name],
-        metrics.METRICS[key].direction,
+        metric_name,
+        found.value,
+        *(found.interval or (None, None, None)),
+        self._floors[key][metric_name],
+        metric.direction,
         *comparison.counts,
-        score.notes + said + left_out,
+        found.notes + said + left_out,
       )
-    )
-  return rows
 
-
-def _scores(rows: list[Row]) -> agreement.Scores:
-  """Every metric of whole sets, as agreements take them."""
-  scores = {}
-  for row in rows:
-    if row.group == OVERALL and row.value is not None:
-      ends = (row.value if e is None else e for e in (row.ci_low, row.ci_high))
-      scores.setdefault((row.features, row.metric), {})[row.generated] = (
-        agreement.Scored(row.value, *ends, row.direction)
-      )
-  return scores
-
-
-def _samples(
-  mesh: Mesh,
-  config: Config,
-  space: FeatureSpace,
-  generated: Features,
-  comparison: Comparison,
-) -> list[tuple]:
-  """A line per generated image, where metrics are made of such."""
-  keys = [key for _, key in space.metrics]
-  scores = None
-  if any(metrics.METRICS[key].per_image for key in keys):
-    scores = metrics.per_image(comparison)
-  judged = 'predicted_dice' in keys
-  if scores is None and not judged:
-    return []
-  images, trains = (
-    mesh_lib.gather(mesh, features.rows)
-    for features in (generated, space.train or space.reference)
-  )
-  ids = generated.ids if config.write_ids else [''] * len(images)
-  neighbours = [(None,) * 7] * len(images)
-  if scores is not None:
-    index = scores.memorisation_index
-    neighbours = [
-      (
-        scores.realism[i],
-        int(scores.in_real_manifold[i]),
-        int(scores.density_count[i]),
-        int(scores.authentic[i]),
-        trains[scores.nearest_train[i]],
-        scores.nearest_train_distance[i],
-        None if index is None else index[i],
-      )
-      for i in range(len(images))
+  def _samples(
+    self, generated: Features, ids: dict[int, str], comparison: Comparison
+  ) -> list[dict] | None:
+    """A line per generated image, where metrics are made of such."""
+    columns = {}
+    for metric in self._space.metrics.values():
+      for column in metric.columns:
+        try:
+          values = column.values(comparison)
+        except TooFewImages:
+          continue
+        if column.indexes_train:
+          train = self._reference if self._train is None else self._train
+          values = gather(self._mesh, train.numbers)[values]
+        columns[column.name] = values.tolist()
+    if not columns:
+      return None
+    images = gather(self._mesh, generated.numbers).tolist()
+    if not self._config.write_ids:
+      ids = dict.fromkeys(ids, '')
+    return [
+      {'features': self._space.name, 'image': image, 'id': ids[image]}
+      | dict(zip(columns, values, strict=True))
+      for image, *values in zip(images, *columns.values(), strict=True)
     ]
-  dice = [None] * len(images)
-  if judged:
-    dice = mesh_lib.gather(mesh, generated.beside['predicted_dice'])[:, 0]
-  lines = zip(images, ids, neighbours, dice, strict=True)
-  return [
-    (space.name, image, name, *near, value)
-    for image, name, near, value in lines
-  ]

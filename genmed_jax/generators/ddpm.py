@@ -9,13 +9,18 @@ import numpy as np
 
 from genmed_jax import perturb
 from genmed_jax.errors import UsageError
-from genmed_jax.networks.layout import depth_to_space, space_to_depth
+from genmed_jax.generators.base import GeneratorFamily
+from genmed_jax.networks.layers import depth_to_space, space_to_depth
 from genmed_jax.networks.unet import UNet, UNetConfig
-from genmed_jax.training.batches import as_input, image_keys, OverRows
-from genmed_jax.training.loop import adamw, descend, Optimised, Plan, start
-from genmed_jax.training.trained import Functional, Weights
-
-USUAL = {'width': 32, 'depth': 3, 'epochs': 60, 'learning_rate': 1e-3}
+from genmed_jax.training.batches import as_input, batch_keys, OverRows
+from genmed_jax.training.functional import Functional, Weights
+from genmed_jax.training.loop import (
+  adamw,
+  descend,
+  Optimised,
+  start,
+  TrainingPlan,
+)
 
 _PATCH = 2  # Pixels of a side that are one to the network.
 _CONDITION = 128
@@ -24,8 +29,8 @@ _AVERAGED = 0.995  # Of the weights that are kept, per step.
 _OFFSET = 0.008  # Of the schedule, so that the first steps add some noise.
 
 
-class Config(NamedTuple):
-  """What a diffusion model is made of: its images and its U-Net."""
+class DDPMConfig(NamedTuple):
+  """Sizes of a diffusion model: its images and its U-Net."""
 
   size: int
   channels: int
@@ -34,9 +39,9 @@ class Config(NamedTuple):
 
 
 class _Denoiser(nnx.Module):
-  """How noisy images move, given how noisy they are."""
+  """Velocity of noisy images at a time, predicted by a U-Net."""
 
-  def __init__(self, config: Config, *, rngs: nnx.Rngs):
+  def __init__(self, config: DDPMConfig, *, rngs: nnx.Rngs):
     pixels = _PATCH**2 * config.channels
     unet = UNetConfig(
       pixels, pixels, config.width, config.depth, 'group', _CONDITION
@@ -56,14 +61,14 @@ class _Denoiser(nnx.Module):
 
 
 class _State(NamedTuple):
-  """What is optimised, and its running average, which samples."""
+  """Optimised weights, and their running average, which samples."""
 
   trained: Optimised
   averaged: Any
   steps: jax.Array
 
 
-def network(config: Config) -> Functional:
+def network(config: DDPMConfig) -> Functional:
   """The denoiser.
 
   Raises:
@@ -71,8 +76,8 @@ def network(config: Config) -> Functional:
   """
   if config.size % (step := _PATCH << config.depth):
     raise UsageError(
-      f'--image_size={config.size}: a diffusion model of --depth='
-      f'{config.depth} takes multiples of {step}'
+      f'`image_size={config.size}`: a diffusion model of `depth='
+      f'{config.depth}` takes multiples of {step}'
     )
   return Functional(lambda rngs: _Denoiser(config, rngs=rngs))
 
@@ -91,7 +96,7 @@ def signal_and_noise(time: jax.Array) -> tuple[jax.Array, jax.Array]:
   return jnp.cos(angle), jnp.sin(angle)
 
 
-class Learner:
+class DDPMLearner:
   r"""Learns how noisy images move, :math:`v = \alpha\epsilon - \sigma x`.
 
   Of what is almost all noise that is the image, of what is almost clean the
@@ -103,7 +108,9 @@ class Learner:
 
   better = 'min'
 
-  def __init__(self, config: Config, plan: Plan, steps, validation, mesh):
+  def __init__(
+    self, config: DDPMConfig, plan: TrainingPlan, steps, validation, mesh
+  ):
     """Sets up the training.
 
     Args:
@@ -147,7 +154,7 @@ class Learner:
 
   def step(self, state: _State, batch: dict) -> tuple[_State, dict]:
     """One step on ``images``."""
-    images, keys = as_input(batch['images']), image_keys(batch)
+    images, keys = as_input(batch['images']), batch_keys(batch)
 
     def loss(apply):
       value = self._loss(apply, keys, images).mean()
@@ -176,7 +183,7 @@ class Learner:
     return Weights(state.averaged, state.trained.weights.stats)
 
 
-def sample(config: Config, weights: Weights, key: jax.Array) -> jax.Array:
+def sample(config: DDPMConfig, weights: Weights, key: jax.Array) -> jax.Array:
   """One image ``[s, s, c]`` in [-1, 1], from noise in 50 steps.
 
   References:
@@ -198,3 +205,12 @@ def sample(config: Config, weights: Weights, key: jax.Array) -> jax.Array:
   # The image of the last step: at time 0 some noise would still be on it.
   _, image = jax.lax.fori_loop(0, _STEPS, step, (noise, noise))
   return image[0]
+
+
+FAMILY = GeneratorFamily(
+  name='ddpm',
+  config=DDPMConfig,
+  learner=DDPMLearner,
+  sample=sample,
+  defaults={'width': 32, 'depth': 3, 'epochs': 60, 'learning_rate': 1e-3},
+)

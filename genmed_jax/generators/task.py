@@ -10,46 +10,48 @@ from PIL import Image
 import tqdm
 
 from genmed_jax import perturb
-from genmed_jax.data.subjects import deal
+from genmed_jax.data.subjects import split_by_subject
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.errors import UsageError
 from genmed_jax.generators import GENERATORS
-from genmed_jax.report import results
+from genmed_jax.report import files
 from genmed_jax.training import task as run
-from genmed_jax.training import trained
 from genmed_jax.training.batches import (
   as_bytes,
   Batches,
   OverRows,
   read_pictures,
 )
-from genmed_jax.training.task import Config
+from genmed_jax.training.checkpoints import load_network
+from genmed_jax.training.config import TrainingConfig
 
 _SHARES = (0.9, 0.1)  # Of the images, that train and that validate.
 _AT_ONCE = 16  # Images that a device draws together.
 
 
-def train_generator(config: Config) -> dict:
+def train_generator(config: TrainingConfig) -> dict:
   """Learns to draw images like those of a source; reports its losses."""
   family = GENERATORS[config.task]
-  usual = {'batch_size': 32, 'weight_decay': 0.0} | family.USUAL
-  config = config.with_usual(**usual)
-  made_of = family.Config(
+  defaults = {'batch_size': 32, 'weight_decay': 0.0} | family.defaults
+  config = config.with_defaults(**defaults)
+  made_of = family.config(
     *(
       config.image_size if field == 'size' else getattr(config, field)
-      for field in family.Config._fields
+      for field in family.config._fields
     )
   )
   source = run.open_images(config, config.train)
-  parts = deal(run.subjects_of(config, source), _SHARES, config.seed)
-  results.check_writable(Path(config.output_dir))
+  parts = split_by_subject(
+    run.subjects_of(config, source), _SHARES, config.seed
+  )
+  files.check_writable(Path(config.output_dir))
   mesh = mesh_lib.data_mesh()
   images = read_pictures(
     source, config.image_size, config.channels, config.intensity, masks=False
   ).images
   fitted, validation = (images[part] for part in parts)
   batches = Batches(mesh, {'images': fitted}, config.batch_size, config.seed)
-  learner = family.Learner(
+  learner = family.learner(
     made_of, config.plan, config.epochs * len(batches), validation, mesh
   )
   folder = Path(config.output_dir)
@@ -76,9 +78,9 @@ def draw(generator: Path, count: int, seed: int) -> Iterator[np.ndarray]:
   Raises:
     UsageError: if there is no generator.
   """
-  weights, manifest = trained.load(generator / 'network', *GENERATORS)
+  weights, manifest = load_network(generator / 'network', *GENERATORS)
   family = GENERATORS[manifest['kind']]
-  config = family.Config(**manifest['config'])
+  config = family.config(**manifest['config'])
 
   def images(weights, numbers):
     drawn = jax.lax.map(
@@ -100,9 +102,9 @@ def write_images(generator: Path, count: int, seed: int, folder: Path) -> None:
   Raises:
     UsageError: if there is no generator, or the folder has images.
   """
-  results.check_writable(folder)
+  files.check_writable(folder)
   if any(folder.glob('*.png')):
-    raise UsageError(f'--output_dir={folder} has images already')
+    raise UsageError(f'`output_dir={str(folder)!r}` has images already')
   drawn = draw(generator, count, seed)
   for number, pixels in enumerate(
     tqdm.tqdm(
@@ -117,4 +119,4 @@ def write_images(generator: Path, count: int, seed: int, folder: Path) -> None:
       image = Image.fromarray(pixels.squeeze())
       coded = io.BytesIO()
       image.save(coded, 'png')
-      results.write_file(folder / f'{number:06d}.png', coded.getvalue())
+      files.write_file(folder / f'{number:06d}.png', coded.getvalue())

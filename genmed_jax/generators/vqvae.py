@@ -10,14 +10,22 @@ import numpy as np
 import optax
 
 from genmed_jax.errors import UsageError
-from genmed_jax.networks.layout import depth_to_space, space_to_depth
-from genmed_jax.networks.normalisation import normalisation
+from genmed_jax.generators.base import GeneratorFamily
+from genmed_jax.networks.layers import (
+  depth_to_space,
+  normalisation,
+  space_to_depth,
+)
 from genmed_jax.networks.unet import Doubling
 from genmed_jax.training.batches import as_input, OverRows
-from genmed_jax.training.loop import adamw, descend, Optimised, Plan, start
-from genmed_jax.training.trained import Functional, Weights
-
-USUAL = {'width': 32, 'epochs': 60, 'learning_rate': 3e-3}
+from genmed_jax.training.functional import Functional, Weights
+from genmed_jax.training.loop import (
+  adamw,
+  descend,
+  Optimised,
+  start,
+  TrainingPlan,
+)
 
 _PATCH = 2  # Pixels of a side that are one to the coders.
 _STRIDE = 2 * _PATCH  # Pixels of a side that are one code.
@@ -28,8 +36,8 @@ _PLACES = _CODES // np.cumprod(_LEVELS)  # Of coordinates in a code's number.
 _PRIOR_LAYERS = 5
 
 
-class Config(NamedTuple):
-  """What a VQ-VAE is made of: its images, and channels at their full size."""
+class VQVAEConfig(NamedTuple):
+  """Sizes of a VQ-VAE: its images, and channels at their full size."""
 
   size: int
   channels: int
@@ -89,7 +97,7 @@ class _CausalConv(nnx.Conv):
 
 
 class _Prior(nnx.Module):
-  """What each code is likely to be where it is, given those before it.
+  """Distribution of each code, given those before it.
 
   Those above and to the left are seen by masked convolutions, the place by a
   learnt vector: heads lie alike, and their outline is further off than
@@ -118,7 +126,7 @@ class _Prior(nnx.Module):
 
 
 class Coded(NamedTuple):
-  """What the network makes of images.
+  """Outputs of the network for images.
 
   Attributes:
     images: Decoded, ``[b, s, s, c]``.
@@ -152,7 +160,7 @@ class _VQVAE(nnx.Module):
     Mentzer et al., 2023 (finite scalar quantisation), section 3.
   """
 
-  def __init__(self, config: Config, *, rngs: nnx.Rngs):
+  def __init__(self, config: VQVAEConfig, *, rngs: nnx.Rngs):
     width = 2 * config.width
     pixels, codes = _PATCH**2 * config.channels, len(_LEVELS)
     self.encode = _Coder(pixels, codes, width, up=False, rngs=rngs)
@@ -182,17 +190,17 @@ class _VQVAE(nnx.Module):
     return depth_to_space(self.decode(points), _PATCH)
 
 
-def network(config: Config) -> Functional:
+def network(config: VQVAEConfig) -> Functional:
   """The whole of it."""
   if config.size % _STRIDE or config.width % 4:
     raise UsageError(
-      f'a VQ-VAE takes an --image_size that is a multiple of {_STRIDE} '
-      f'and a --width of 4, not {config.size} and {config.width}'
+      f'a VQ-VAE takes an `image_size` that is a multiple of {_STRIDE} '
+      f'and a `width` of 4, not {config.size} and {config.width}'
     )
   return Functional(lambda rngs: _VQVAE(config, rngs=rngs))
 
 
-class Learner:
+class VQVAELearner:
   """Learns to code images and to foretell their codes, both at once.
 
   References:
@@ -201,8 +209,10 @@ class Learner:
 
   better = 'min'
 
-  def __init__(self, config: Config, plan: Plan, steps, validation, mesh):
-    """Sets up the training; arguments as of ``ddpm.Learner``."""
+  def __init__(
+    self, config: VQVAEConfig, plan: TrainingPlan, steps, validation, mesh
+  ):
+    """Sets up the training; arguments as of ``ddpm.DDPMLearner``."""
     self.network = network(config)
     self._optimiser = adamw(plan, steps)
     self._validation = validation
@@ -248,7 +258,7 @@ def _total(found: Coded, images) -> jax.Array:
   return 10 * error + 0.1 * found.entropy
 
 
-def sample(config: Config, weights: Weights, key: jax.Array) -> jax.Array:
+def sample(config: VQVAEConfig, weights: Weights, key: jax.Array) -> jax.Array:
   """One image ``[s, s, c]`` in [-1, 1], code by code from the prior."""
   model = network(config).module(weights)
   side = config.grid
@@ -261,3 +271,12 @@ def sample(config: Config, weights: Weights, key: jax.Array) -> jax.Array:
   empty = jnp.zeros((1, side, side), int)
   codes = lax.fori_loop(0, side * side, step, empty)
   return model.decoded(codes)[0]
+
+
+FAMILY = GeneratorFamily(
+  name='vae',
+  config=VQVAEConfig,
+  learner=VQVAELearner,
+  sample=sample,
+  defaults={'width': 32, 'epochs': 60, 'learning_rate': 3e-3},
+)

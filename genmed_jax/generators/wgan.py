@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from genmed_jax.errors import UsageError
-from genmed_jax.networks.normalisation import normalisation
-from genmed_jax.training.batches import as_input, image_keys
-from genmed_jax.training.loop import descend, Optimised, Plan, start
-from genmed_jax.training.trained import Functional, Weights
-
-USUAL = {'width': 16, 'epochs': 100, 'batch_size': 80, 'learning_rate': 2e-4}
+from genmed_jax.generators.base import GeneratorFamily
+from genmed_jax.networks.layers import normalisation
+from genmed_jax.training.batches import as_input, batch_keys
+from genmed_jax.training.functional import Functional, Weights
+from genmed_jax.training.loop import descend, Optimised, start, TrainingPlan
 
 _LATENT = 128
 _FIRST = 4  # Side of the smallest layer.
@@ -22,8 +21,8 @@ _CRITIC_STEPS = 5  # To one of the generator.
 _PENALTY = 10.0
 
 
-class Config(NamedTuple):
-  """What a GAN is made of: its images, and channels at their full size."""
+class WGANConfig(NamedTuple):
+  """Sizes of a GAN: its images, and channels at their full size."""
 
   size: int
   channels: int
@@ -42,7 +41,7 @@ class Config(NamedTuple):
 class _Generator(nnx.Module):
   """From a latent vector, by doubling its sides, to an image."""
 
-  def __init__(self, config: Config, *, rngs: nnx.Rngs):
+  def __init__(self, config: WGANConfig, *, rngs: nnx.Rngs):
     levels = range(config.doublings, 0, -1)
     self.config = config
     deepest = config.width_at(config.doublings)
@@ -75,7 +74,7 @@ class _Critic(nnx.Module):
   Without normalisation: the penalty is on the gradient of single images.
   """
 
-  def __init__(self, config: Config, *, rngs: nnx.Rngs):
+  def __init__(self, config: WGANConfig, *, rngs: nnx.Rngs):
     widths = [config.width_at(i) for i in range(config.doublings + 1)]
     inputs = [config.channels, *widths[1:-1]]
     self.convs = nnx.List(
@@ -99,17 +98,17 @@ class _State(NamedTuple):
   critic: Optimised
 
 
-def network(config: Config) -> Functional:
+def network(config: WGANConfig) -> Functional:
   """The generator."""
   if _FIRST << config.doublings != config.size or config.width % 8:
     raise UsageError(
-      f'a GAN takes an --image_size of {_FIRST} times a power of two and a '
-      f'--width that is a multiple of 8, not {config.size} and {config.width}'
+      f'a GAN takes an `image_size` of {_FIRST} times a power of two and a '
+      f'`width` that is a multiple of 8, not {config.size} and {config.width}'
     )
   return Functional(lambda rngs: _Generator(config, rngs=rngs))
 
 
-class Learner:
+class WGANLearner:
   """Critic and generator, five steps to one.
 
   The last epoch is kept: no score of validation says which is best.
@@ -120,8 +119,10 @@ class Learner:
 
   better = 'max'
 
-  def __init__(self, config: Config, plan: Plan, steps, validation, mesh):
-    """Sets up the training; arguments as of ``ddpm.Learner``.
+  def __init__(
+    self, config: WGANConfig, plan: TrainingPlan, steps, validation, mesh
+  ):
+    """Sets up the training; arguments as of ``ddpm.DDPMLearner``.
 
     Raises:
       UsageError: if a batch cannot be dealt to the steps of the critic.
@@ -129,7 +130,7 @@ class Learner:
     del steps, validation
     if -(-plan.batch_size // mesh.devices.size) % _CRITIC_STEPS:
       raise UsageError(
-        f'--batch_size={plan.batch_size}: a GAN takes a multiple of '
+        f'`batch_size={plan.batch_size}`: a GAN takes a multiple of '
         f'{_CRITIC_STEPS} on each of {mesh.devices.size} devices'
       )
     self.network = network(config)
@@ -145,7 +146,7 @@ class Learner:
 
   def step(self, state: _State, batch: dict) -> tuple[_State, dict]:
     """Five steps of the critic on parts of ``images``, one of the generator."""
-    keys = jax.vmap(lambda key: jax.random.split(key, 3))(image_keys(batch))
+    keys = jax.vmap(lambda key: jax.random.split(key, 3))(batch_keys(batch))
     latents = jax.vmap(lambda key: jax.random.normal(key, (_LATENT,)))
     made_of, again = latents(keys[:, 0]), latents(keys[:, 1])
     share = jax.vmap(jax.random.uniform)(keys[:, 2])[:, None, None, None]
@@ -189,7 +190,7 @@ class Learner:
 
 
 def gradient_penalty(critic: Callable, images: jax.Array) -> jax.Array:
-  r"""How far slopes are from 1, :math:`E (\lVert \nabla D(x) \rVert - 1)^2`.
+  r"""Distance of slopes from 1, :math:`E (\lVert \nabla D(x) \rVert - 1)^2`.
 
   The norm of a gradient is the slope along it, a derivative forward with a
   direction that is held fixed; so the penalty's own gradient, the same to
@@ -209,6 +210,20 @@ def gradient_penalty(critic: Callable, images: jax.Array) -> jax.Array:
   return jnp.mean((slopes - 1) ** 2)
 
 
-def sample(config: Config, weights: Weights, key: jax.Array) -> jax.Array:
+def sample(config: WGANConfig, weights: Weights, key: jax.Array) -> jax.Array:
   """One image ``[s, s, c]`` in [-1, 1]."""
   return network(config)(weights, jax.random.normal(key, (1, _LATENT)))[0]
+
+
+FAMILY = GeneratorFamily(
+  name='gan',
+  config=WGANConfig,
+  learner=WGANLearner,
+  sample=sample,
+  defaults={
+    'width': 16,
+    'epochs': 100,
+    'batch_size': 80,
+    'learning_rate': 2e-4,
+  },
+)

@@ -1,4 +1,4 @@
-"""Where the time of a study goes."""
+"""Time that a study takes, by its steps."""
 
 import collections
 import contextlib
@@ -6,7 +6,7 @@ import time
 
 
 class Clock:
-  """Seconds by what they were spent on."""
+  """Seconds by step."""
 
   def __init__(self):
     """Starts at zero."""
@@ -14,7 +14,7 @@ class Clock:
 
   @contextlib.contextmanager
   def on(self, what: str):
-    """Counts what is inside as time spent on ``what``."""
+    """Counts the time of the block as that of the step ``what``."""
     start = time.perf_counter()
     yield
     self.seconds[what] += time.perf_counter() - start

@@ -6,13 +6,14 @@ import numpy as np
 
 from genmed_jax.metrics import Score
 from genmed_jax.statistics import agreement
+from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import normal_interval
 from genmed_jax.study.design import BASELINE, Condition
 from genmed_jax.study.verdicts import (
+  ConditionRow,
   Effect,
   effect,
   percent,
-  Row,
   severity,
   z_scores,
 )
@@ -22,14 +23,16 @@ Scores = dict[tuple[Condition | None, int], dict[str, Score]]
 
 
 class Found:
-  """What a study found with one network."""
+  """The findings of a study with one network."""
 
-  def __init__(self, features: str, directions: dict[str, str], scores: Scores):
+  def __init__(
+    self, features: str, directions: dict[str, Direction], scores: Scores
+  ):
     """Takes the scores of every condition and seed.
 
     Args:
       features: Name of the network.
-      directions: Metric to which way is better.
+      directions: Metric to the values that are better.
       scores: Of the baseline, condition None, and of every condition.
     """
     self._features = features
@@ -68,7 +71,7 @@ class Found:
           )
     return found
 
-  def rows(self) -> list[Row]:
+  def rows(self) -> list[ConditionRow]:
     """A row per seed, metric and condition, the baseline first."""
     verdicts = {
       (each.family, each.metric): each.verdict for each in self.effects
@@ -83,7 +86,7 @@ class Found:
           if self._is_whole(metric, [None, condition]):
             change = self._change(metric, condition, at)
           rows.append(
-            Row(
+            ConditionRow(
               family,
               level,
               seed,

@@ -1,4 +1,4 @@
-"""What the literature says metrics do, held against a study's own effects."""
+"""Published findings on metrics, checked on a study's own effects."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -12,10 +12,10 @@ _LOCAL = ('boundary_blur', 'radial_gradient')
 
 
 class Finding(NamedTuple):
-  """A published finding and how it shows in effects.
+  """A published finding, as a condition on effects.
 
   Attributes:
-    text: What is claimed.
+    text: The claim.
     families: Perturbations it is about.
     metrics: Metrics it is about, of those that were scored.
     holds: Whether an effect is as claimed.
@@ -129,7 +129,7 @@ class Outcome(NamedTuple):
   """A finding here.
 
   Attributes:
-    finding: What is claimed.
+    finding: The claim.
     verdict: ``holds``, ``holds in part`` or ``does not hold``.
     effects: Those it is about.
     against: Those of them that are not as claimed.

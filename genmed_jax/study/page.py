@@ -4,17 +4,18 @@ import collections
 from collections.abc import Iterator
 import json
 
-from genmed_jax.report import results
+from genmed_jax.report import files
+from genmed_jax.report.tables import agreement_files
 from genmed_jax.statistics import agreement
 from genmed_jax.study import figures
 from genmed_jax.study.findings import Outcome, outcomes
 from genmed_jax.study.tables import family_tables
 from genmed_jax.study.verdicts import (
   CLEAR,
+  ConditionRow,
   Effect,
   NOTHING,
   RESPONDS,
-  Row,
   SATURATES,
   WRONG,
 )
@@ -37,9 +38,9 @@ _VERDICT_COLUMNS = (
 )
 
 
-def files(
+def study_files(
   name: str,
-  rows: list[Row],
+  rows: list[ConditionRow],
   effects: list[Effect],
   scored: agreement.Scores,
   provenance: dict,
@@ -60,22 +61,22 @@ def files(
     'effects': [each._asdict() for each in effects],
   }
   made = {
-    'sensitivity.csv': results.csv_text(Row._fields, rows),
-    'verdicts.csv': results.csv_text(_VERDICT_COLUMNS, verdicts),
+    'sensitivity.csv': files.csv_text(ConditionRow._fields, rows),
+    'verdicts.csv': files.csv_text(_VERDICT_COLUMNS, verdicts),
     'sensitivity.json': json.dumps(_plain(report), indent=2) + '\n',
     'tables.md': '\n'.join(family_tables(effects, scored)) + '\n',
   }
   pictures = {}
   title = 'phantom numbers' if _of_phantom(provenance) else name
   for features, of_network in by_network(effects).items():
-    safe = results.file_stem(features)
+    safe = files.file_stem(features)
     pictures[f'heatmap_{safe}.png'] = figures.heat_map(of_network, title)
     for family in dict.fromkeys(each.family for each in of_network):
       of_family = [each for each in of_network if each.family == family]
       pictures[f'{family}_{safe}.png'] = figures.responses(of_family, title)
   found = agreement.find(scored)
   if found:
-    made |= found.tables()
+    made |= agreement_files(found)
   text = '\n'.join(_page(name, effects, found, provenance, list(pictures)))
   return made | pictures | {'sensitivity.md': text + '\n'}
 
@@ -180,7 +181,7 @@ def _in_words(effects: list[Effect]) -> Iterator[str]:
 
 
 def _downstream(found: agreement.Findings) -> Iterator[str]:
-  """Which metrics order conditions as the downstream task does."""
+  """Agreement of metrics with the downstream task on orders of conditions."""
   against = collections.Counter(
     (each.features, each.metric) for each in found.contradictions
   )

@@ -10,10 +10,12 @@ import jax
 import numpy as np
 
 from genmed_jax import perturb
-from genmed_jax.data import decode, versions
+from genmed_jax.data import versions
+from genmed_jax.data.intensity import as_float, parse_intensity
 from genmed_jax.data.source import Source
+from genmed_jax.perturb.base import ActsOn, Needs
 from genmed_jax.study.clock import Clock
-from genmed_jax.study.design import Condition, Config, Roles
+from genmed_jax.study.design import Condition, Roles, StudyConfig
 
 _BLOCK = 32
 _KEPT = 3  # Blocks, while the threads of a loader read on.
@@ -21,27 +23,30 @@ _KEPT = 3  # Blocks, while the threads of a loader read on.
 
 def changes_images(condition: Condition) -> bool:
   """Whether a condition alters images, rather than which are in the set."""
-  return perturb.FAMILIES[condition.family].reads in ('image', 'mask')
+  return perturb.FAMILIES[condition.family].acts_on is not ActsOn.SET
 
 
 def composed(
-  source: Source, config: Config, condition: Condition, roles: Roles, seed: int
+  source: Source,
+  config: StudyConfig,
+  condition: Condition,
+  roles: Roles,
+  seed: int,
 ) -> np.ndarray:
   """The items of a set under a condition that composes it of real images.
 
   Raises:
     UsageError: if there are too few of a class or a scanner.
   """
-  family, level = condition
-  operator, _, reads = perturb.FAMILIES[family]
-  key = _family_key(family, seed)
-  if reads == 'train':
-    return operator(key, roles.base, roles.train, level=level)
-  if reads == 'set':
-    return operator(key, roles.base, level=level)
-  columns = {'class': config.class_column, 'scanner': config.scanner_column}
-  labels = source.labels[columns[reads]][roles.pool]
-  return operator(key, roles.pool, labels, len(roles.base), level=level)
+  family = perturb.FAMILIES[condition.family]
+  key = _family_key(family.name, seed)
+  level = condition.level
+  if family.needs is Needs.TRAIN:
+    return family.operator(key, roles.base, roles.train, level=level)
+  if family.needs is None:
+    return family.operator(key, roles.base, level=level)
+  labels = source.labels[config.column(family.needs)][roles.pool]
+  return family.operator(key, roles.pool, labels, len(roles.base), level=level)
 
 
 def perturbed(
@@ -53,7 +58,7 @@ def perturbed(
 ) -> Source:
   """The images ``items`` of a greyscale source under a perturbation.
 
-  What is drawn for an image depends on the seed, the family and the image's
+  The draws for an image depend on the seed, the family and the image's
   place in the source alone: the levels of a family scale the same noise.
 
   Args:
@@ -61,7 +66,7 @@ def perturbed(
     items: ``[n]``.
     condition: One that changes images.
     seed: Of the draw.
-    clock: Counts the time, which runs beside that of the network.
+    clock: Counts the time, which overlaps with that of the network.
   """
   name, level = condition
   family = perturb.FAMILIES[name]
@@ -75,7 +80,7 @@ def perturbed(
     if len(sizes := {image.shape for image in images}) > 1:
       raise ValueError(f'a study takes images of one size, not {sorted(sizes)}')
     inputs = [np.stack(images)]
-    if family.reads == 'mask':
+    if family.acts_on is ActsOn.REGION:
       inputs.append(np.stack([base.read_mask(i) for i in full]))
     with clock.on('perturbation'):
       changed = family.operator(keys[full], *inputs, level=np.float32(level))
@@ -85,10 +90,10 @@ def perturbed(
   return dataclasses.replace(
     base,
     name=f'{name} {level:g}',
-    stamps=[
-      f'{stamp} {versions.PERTURBATIONS} {name} {level} {seed} {item}'
-      for stamp, item in zip(base.stamps, items, strict=True)
-    ],
+    stamp=lambda i: (
+      f'{base.stamp(i)} {versions.PERTURBATIONS} {name} {level} {seed} '
+      f'{items[i]}'
+    ),
     read=lambda i: blocks.row(i)[:, :, None],
   )
 
@@ -98,21 +103,22 @@ def _family_key(family: str, seed: int) -> jax.Array:
   return jax.random.fold_in(jax.random.key(seed), zlib.crc32(family.encode()))
 
 
-def greyscale(source: Source, config: Config) -> Source:
+def greyscale(source: Source, config: StudyConfig) -> Source:
   """The source as ``[h, w, 1]`` float32 images in [0, 1].
 
   Its ``read`` raises ValueError for images in colour.
   """
-  to_unit = decode.parse_intensity(config.intensity)
+  to_unit = parse_intensity(config.intensity)
 
   def read(i: int) -> np.ndarray:
     image = to_unit(source.read(i))
     if (image != image[:, :, :1]).any():
       raise ValueError('it is in colour, and perturbations are of greyscale')
-    return decode.as_float(image[:, :, :1])
+    return as_float(image[:, :, :1])
 
-  stamps = [f'{stamp} {config.intensity}' for stamp in source.stamps]
-  return dataclasses.replace(source, stamps=stamps, read=read)
+  return dataclasses.replace(
+    source, stamp=lambda i: f'{source.stamp(i)} {config.intensity}', read=read
+  )
 
 
 class _Blocks:

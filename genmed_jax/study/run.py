@@ -1,6 +1,7 @@
-"""A study from its source to its files."""
+"""A study from its options to its findings."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 from absl import logging
@@ -9,24 +10,32 @@ import numpy as np
 from PIL import Image
 import tqdm
 
-from genmed_jax import metrics
+from genmed_jax import options
 from genmed_jax.data import regions
+from genmed_jax.data.formats import open_source
 from genmed_jax.data.source import Source
-from genmed_jax.data.sources import open_source
-from genmed_jax.data.subjects import subjects
+from genmed_jax.data.subjects import find_subjects
 from genmed_jax.errors import UsageError
 from genmed_jax.evaluation.spaces import check, load_networks
-from genmed_jax.report import results
-from genmed_jax.study import page
+from genmed_jax.metrics import Metric
+from genmed_jax.metrics.base import FEATURES
+from genmed_jax.metrics.registry import ALL
+from genmed_jax.networks import FeatureNetwork
+from genmed_jax.report import files
+from genmed_jax.report.provenance import environment
+from genmed_jax.statistics.agreement import Scores
 from genmed_jax.study.clock import Clock
 from genmed_jax.study.design import (
   BASELINE,
+  Condition,
   conditions,
-  Config,
   Roles,
   split,
+  StudyConfig,
 )
-from genmed_jax.study.effects import Found, Scores
+from genmed_jax.study.effects import Found
+from genmed_jax.study.effects import Scores as ConditionScores
+from genmed_jax.study.page import study_files
 from genmed_jax.study.perturbed import (
   changes_images,
   composed,
@@ -34,91 +43,164 @@ from genmed_jax.study.perturbed import (
   perturbed,
 )
 from genmed_jax.study.scoring import REGION_METRICS, Scorer
-from genmed_jax.study.verdicts import Effect
+from genmed_jax.study.verdicts import ConditionRow, Effect
 
 # Fewer regions in a set make no distribution.
 _FEWEST_REGIONS = 10
 
 
-def study(config: Config) -> list[Effect]:
-  """Scores every condition with every metric and writes what was found.
+@dataclasses.dataclass(frozen=True)
+class Study:
+  """The findings of a study.
 
-  Everything the user gave is checked before the first image is read.
+  Attributes:
+    name: Of the source.
+    rows: A row per condition, seed, network and metric.
+    effects: An effect per network, family and metric.
+    scored: Every metric under every condition, means over seeds.
+    provenance: Versions, devices, options and weights.
+    flag_file: Flags that repeat the study.
+  """
 
-  Args:
-    config: What to do.
+  name: str
+  rows: list[ConditionRow]
+  effects: list[Effect]
+  scored: Scores
+  provenance: dict
+  flag_file: str | None
 
-  Returns:
-    An effect per network, family and metric, on every process; process 0
-    writes.
+  def save(self, folder: str | os.PathLike) -> None:
+    """Writes tables, figures and a page in words.
+
+    Raises:
+      OSError: if the folder cannot be written.
+    """
+    folder = Path(folder)
+    files.check_writable(folder)
+    made = study_files(
+      self.name, self.rows, self.effects, self.scored, self.provenance
+    )
+    if self.flag_file is not None:
+      made['run.flags'] = f'{self.flag_file}--output_dir={folder}\n'
+    files.write(folder, made)
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyPlan:
+  """A study whose options, source and networks are in order."""
+
+  config: StudyConfig
+  source: Source
+  conditions: list[Condition]
+  subjects: np.ndarray
+  roles: dict[int, Roles]
+  networks: list[tuple[FeatureNetwork, dict[str, Metric]]]
+  region_metrics: tuple[str, ...] | None
+  flag_file: str | None
+
+  def run(self) -> Study:
+    """Scores every condition with every metric.
+
+    Raises:
+      UsageError: if regions or sets cannot be drawn.
+      OSError: if something cannot be read.
+      DecodeError: if an image cannot be used.
+    """
+    config, clock = self.config, Clock()
+    region_metrics, extents = _regions(
+      self.source, self.roles, self.region_metrics
+    )
+    if region_metrics and config.region_size is None:
+      config = dataclasses.replace(
+        config, region_size=regions.usual_size(extents[extents > 0])
+      )
+    rows, effects, scored = [], [], {}
+    for network, defined in self.networks:
+      scorer = Scorer(
+        config,
+        self.source,
+        extents > 0,
+        network,
+        defined,
+        _of_network(defined, region_metrics),
+        self.roles,
+        clock,
+      )
+      found = Found(
+        scorer.name,
+        scorer.directions,
+        _score_all(scorer, self.conditions, list(self.roles)),
+      )
+      effects += found.effects
+      rows += found.rows()
+      scored |= found.scored()
+    first = next(iter(self.roles.values()))
+    provenance = environment() | {
+      'flags': options.described(config),
+      'features': {n.name: n.provenance for n, _ in self.networks},
+      'subjects': len(np.unique(self.subjects)),
+      'images': {role: len(items) for role, items in first._asdict().items()},
+      'seconds': dict(clock.seconds),
+    }
+    return Study(
+      self.source.name, rows, effects, scored, provenance, self.flag_file
+    )
+
+  def write_images(self, folder: Path) -> None:
+    """Writes every set as 8-bit PNGs, a folder per condition and seed."""
+    for seed, parts in self.roles.items():
+      sets = {f'{BASELINE}_{seed}': self.source.take(parts.base)}
+      for condition in self.conditions:
+        name = f'{files.file_stem(str(condition))}_{seed}'
+        if changes_images(condition):
+          sets[name] = perturbed(
+            self.source, parts.base, condition, seed, Clock()
+          )
+        else:
+          items = composed(self.source, self.config, condition, parts, seed)
+          sets[name] = self.source.take(items)
+      for name, images in sets.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(len(images)):
+          pixels = np.round(255 * images.read(i)[:, :, 0]).astype(np.uint8)
+          Image.fromarray(pixels).save(folder / name / f'{i:05d}.png')
+
+
+def prepare(config: StudyConfig) -> StudyPlan:
+  """Opens the source and loads the networks; no image is scored.
 
   Raises:
     UsageError: if something in ``config`` cannot be used.
-    OSError: if something cannot be read or written.
-    DecodeError: if an image cannot be used.
+    FileNotFoundError: if weights are missing.
   """
   if config.bootstrap < 2:
     raise UsageError(
-      f'--bootstrap={config.bootstrap}: verdicts need standard errors, so two '
+      f'`bootstrap={config.bootstrap}`: verdicts need standard errors, so two '
       'replicates or more'
     )
-  flag_file = results.flag_file(config, repeated=('levels',))
+  flag_file = options.flag_file(config)
   whole, region_metrics = _split_metrics(config.metrics)
   config = dataclasses.replace(config, metrics=whole)
   check(config)
   source = _opened(config)
   chosen = conditions(source, config)
-  whose = subjects(source, config.subject_column, config.subject_pattern)
+  known = find_subjects(source, config.subject_column, config.subject_pattern)
   seeds = range(config.seed, config.seed + config.seeds)
-  roles = {seed: split(whose, config.images, seed) for seed in seeds}
-  loaded = load_networks(config)
-  output_dir = Path(config.output_dir)
-  results.check_writable(output_dir)
-
-  clock = Clock()
-  region_metrics, extents = _regions(source, roles, region_metrics)
-  if region_metrics and config.region_size is None:
-    config = dataclasses.replace(
-      config, region_size=regions.usual_size(extents[extents > 0])
-    )
+  roles = {seed: split(known, config.images, seed) for seed in seeds}
   _check_drawn(source, config, chosen, roles)
-  rows, effects, scored = [], [], {}
-  for network, defined in loaded:
-    scorer = Scorer(
-      config,
-      source,
-      extents > 0,
-      network,
-      defined,
-      _of_network(defined, region_metrics),
-      roles,
-      clock,
-    )
-    scores = _score_all(scorer, chosen, seeds)
-    found = Found(scorer.name, scorer.directions, scores)
-    effects += found.effects
-    rows += found.rows()
-    scored |= found.scored()
-  if jax.process_index() == 0:
-    provenance = results.environment() | {
-      'flags': dataclasses.asdict(config),
-      'features': {network.name: network.provenance for network, _ in loaded},
-      'subjects': len(np.unique(whose)),
-      'images': {
-        role: len(items) for role, items in roles[config.seed]._asdict().items()
-      },
-      'seconds': dict(clock.seconds),
-    }
-    files = page.files(source.name, rows, effects, scored, provenance)
-    files['run.flags'] = flag_file
-    results.write(output_dir, files)
-    if config.write_images:
-      folder = output_dir / 'images'
-      _write_images(folder, source, config, roles, chosen, clock)
-  return effects
+  return StudyPlan(
+    config,
+    source,
+    chosen,
+    known,
+    roles,
+    load_networks(config),
+    region_metrics,
+    flag_file,
+  )
 
 
-def _opened(config: Config) -> Source:
+def _opened(config: StudyConfig) -> Source:
   source = open_source(
     config.reference,
     root=config.reference_root,
@@ -146,12 +228,14 @@ def _check_drawn(source, config, chosen, roles: dict[int, Roles]) -> None:
         raise UsageError(f'{family} {level:g}: {error}') from error
 
 
-def _split_metrics(text: str) -> tuple[str, tuple[str, ...] | None]:
+def _split_metrics(
+  names: tuple[str, ...],
+) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
   """Metrics of whole images, and of regions; None for all that there are."""
-  if text == 'all':
-    return text, None
-  names = [name.strip() for name in text.split(',')]
-  whole = [name for name in names if not name.startswith('roi_')]
+  names = tuple(name.strip() for name in names)
+  if ALL in names or not names:
+    return names, None
+  whole = tuple(name for name in names if not name.startswith('roi_'))
   of_regions = [name for name in names if name.startswith('roi_')]
   for name in of_regions:
     if name not in REGION_METRICS:
@@ -161,9 +245,10 @@ def _split_metrics(text: str) -> tuple[str, tuple[str, ...] | None]:
       )
   if not whole:
     raise UsageError(
-      f'--metrics={text}: metrics of regions stand beside one of whole images'
+      f'`metrics={",".join(names)!r}`: metrics of regions go with one of whole '
+      'images'
     )
-  return ','.join(whole), tuple(dict.fromkeys(of_regions))
+  return whole, tuple(dict.fromkeys(of_regions))
 
 
 def _regions(
@@ -193,13 +278,15 @@ def _regions(
   return wanted or REGION_METRICS, extents
 
 
-def _of_network(defined, region_metrics: tuple[str, ...]) -> tuple[str, ...]:
+def _of_network(
+  defined: dict[str, Metric], region_metrics: tuple[str, ...]
+) -> tuple[str, ...]:
   """The metrics of regions on a network's features, if features are scored."""
-  only = all(metrics.METRICS[key].reads for _, key in defined)
-  return () if only else region_metrics
+  scores_features = any(m.reads == FEATURES for m in defined.values())
+  return region_metrics if scores_features else ()
 
 
-def _score_all(scorer: Scorer, chosen, seeds) -> Scores:
+def _score_all(scorer: Scorer, chosen, seeds) -> ConditionScores:
   steps = [(each, seed) for seed in seeds for each in (None, *chosen)]
   with tqdm.tqdm(
     steps,
@@ -208,21 +295,3 @@ def _score_all(scorer: Scorer, chosen, seeds) -> Scores:
     disable=jax.process_index() != 0,
   ) as progress:
     return {step: scorer.score(*step) for step in progress}
-
-
-def _write_images(folder, source, config, roles, chosen, clock) -> None:
-  """Writes every set as 8-bit PNGs, a folder per condition and seed."""
-  for seed, parts in roles.items():
-    sets = {f'{BASELINE}_{seed}': source.take(parts.base)}
-    for condition in chosen:
-      name = f'{results.file_stem(str(condition))}_{seed}'
-      if changes_images(condition):
-        sets[name] = perturbed(source, parts.base, condition, seed, clock)
-      else:
-        items = composed(source, config, condition, parts, seed)
-        sets[name] = source.take(items)
-    for name, images in sets.items():
-      (folder / name).mkdir(parents=True, exist_ok=True)
-      for i in range(len(images)):
-        pixels = np.round(255 * images.read(i)[:, :, 0]).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / name / f'{i:05d}.png')

@@ -9,20 +9,29 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from genmed_jax import metrics
 from genmed_jax.data import regions, versions
 from genmed_jax.data.features import Features
 from genmed_jax.data.formats import arrays
 from genmed_jax.data.source import Source
-from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine import processes
+from genmed_jax.engine.feature_set import LocalFeatures
+from genmed_jax.engine.mesh import data_mesh, local_share
+from genmed_jax.engine.rows import gather
 from genmed_jax.evaluation.spaces import extractor
-from genmed_jax.metrics import Comparison, FeatureSet, Score
+from genmed_jax.metrics import (
+  Comparison,
+  marginal_wasserstein,
+  Metric,
+  METRICS,
+  Score,
+  score,
+)
 from genmed_jax.networks import FeatureNetwork
-from genmed_jax.report import results
-from genmed_jax.statistics.intervals import normal_interval
+from genmed_jax.report.files import write_file
+from genmed_jax.statistics.direction import Direction
+from genmed_jax.statistics.intervals import Interval, normal_interval
 from genmed_jax.study.clock import Clock
-from genmed_jax.study.design import Condition, Config, Roles
+from genmed_jax.study.design import Condition, Roles, StudyConfig
 from genmed_jax.study.perturbed import changes_images, composed, perturbed
 
 # Metrics of regions alone: those of features, and those of statistics.
@@ -42,10 +51,10 @@ REGION_METRICS = (*OF_REGION_FEATURES, *OF_REGION_STATISTICS)
 
 
 class _Sets(NamedTuple):
-  """What is compared, as the sets of a role."""
+  """A set as it is compared: whole images and their regions."""
 
-  whole: FeatureSet
-  regions: FeatureSet | None
+  whole: LocalFeatures
+  regions: LocalFeatures | None
   statistics: np.ndarray | None
 
 
@@ -54,11 +63,11 @@ class Scorer:
 
   def __init__(
     self,
-    config: Config,
+    config: StudyConfig,
     source: Source,
     with_region: np.ndarray,
     network: FeatureNetwork,
-    chosen: list[tuple[str, str]],
+    chosen: dict[str, Metric],
     region_metrics: tuple[str, ...],
     roles: dict[int, Roles],
     clock: Clock,
@@ -68,10 +77,10 @@ class Scorer:
     Args:
       config: Of the study.
       source: From ``perturbed.greyscale``.
-      with_region: ``[n]`` bool, which images have a region.
+      with_region: ``[n]`` bool, whether an image has a region.
       network: Of the features.
-      chosen: ``FeatureSpace.metrics`` on them.
-      region_metrics: Which of :data:`REGION_METRICS`.
+      chosen: Metrics defined on them, by name.
+      region_metrics: Those of :data:`REGION_METRICS` to compute.
       roles: By seed.
       clock: Counts the time.
     """
@@ -79,7 +88,7 @@ class Scorer:
     self.name = network.name
     self.chosen = chosen
     self.region_metrics = region_metrics
-    self._mesh = mesh_lib.data_mesh()
+    self._mesh = data_mesh()
     self._network = network
     self._source = source
     self._content = source.digest(range(len(source)))
@@ -99,27 +108,28 @@ class Scorer:
     self._real = functools.cache(self._find_real)
 
   @property
-  def directions(self) -> dict[str, str]:
-    """Every metric, and which way it is better."""
-    keys = dict(self.chosen) | OF_REGION_FEATURES
-    found = {name: metrics.METRICS[key].direction for name, key in keys.items()}
-    found |= dict.fromkeys(OF_REGION_STATISTICS, 'lower')
-    names = [name for name, _ in self.chosen] + list(self.region_metrics)
-    return {name: found[name] for name in names}
+  def directions(self) -> dict[str, Direction]:
+    """Every metric, and the values that are better."""
+    found = {name: m.direction for name, m in self.chosen.items()}
+    for name in self.region_metrics:
+      whole = METRICS.get(OF_REGION_FEATURES.get(name))
+      found[name] = whole.direction if whole else Direction.LOWER
+    return found
 
   def score(self, condition: Condition | None, seed: int) -> dict[str, Score]:
     """Every metric of the base set under a condition; None for none.
 
-    Scores are kept in the cache folder.
+    Scores are kept in the cache folder, if there is one.
     """
     path = self._path(condition, seed)
-    if processes.agree(path.exists()):
+    if path and processes.agree(path.exists()):
       return _loaded(path)
     generated = self._generated(condition, seed)
     with self._clock.on('statistics'):
       scores = self._compare(generated, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    results.write_file(path, json.dumps(scores))
+    if path:
+      path.parent.mkdir(parents=True, exist_ok=True)
+      write_file(path, json.dumps(scores))
     return scores
 
   def _generated(self, condition: Condition | None, seed: int) -> _Sets:
@@ -151,10 +161,12 @@ class Scorer:
     if not set(OF_REGION_FEATURES) & set(self.region_metrics):
       return None, statistics
     content = source.digest(range(len(source)))
-    stamp = f'{content} region {self.config.region_size}'
+    described = f'{content} region {self.config.region_size}'
     name = f'regions of {source.name}'
     with self._clock.on('extraction'):
-      features = self._everywhere(arrays.stack(name, cut.images, stamp, {}))
+      features = self._everywhere(
+        arrays.stack(name, cut.images, lambda i: f'{described} {i}', {})
+      )
     return features, statistics
 
   def _everywhere(self, source: Source) -> Features:
@@ -162,15 +174,14 @@ class Scorer:
     share = self._extract(source)
     if jax.process_count() == 1:
       return share
-    values, rows = (
-      mesh_lib.gather(self._mesh, each) for each in (share.values, share.rows)
+    values, numbers = (
+      gather(self._mesh, each) for each in (share.values, share.numbers)
     )
-    beside = {
-      tap: mesh_lib.gather(self._mesh, each)
-      for tap, each in share.beside.items()
+    outputs = {
+      name: gather(self._mesh, each) for name, each in share.outputs.items()
     }
     ids = [''] * len(values)
-    return Features(share.name, values, beside, rows, ids, {})
+    return Features(share.name, values, outputs, numbers, ids, {})
 
   def _take(self, items: np.ndarray) -> _Sets:
     """Real images, in any number of copies."""
@@ -186,9 +197,9 @@ class Scorer:
     """The feature set of these rows."""
     if features is None:
       return None
-    share = mesh_lib.local_share(len(rows))
+    share = local_share(len(rows))
     mine = features.take(rows[share.start : share.stop])
-    return FeatureSet(self._mesh, mine)
+    return LocalFeatures(self._mesh, mine.values, mine.outputs)
 
   def _find_real(self, seed: int) -> dict[str, _Sets]:
     return {
@@ -206,17 +217,17 @@ class Scorer:
       real['test'].whole,
       **options,
     )
-    scores = {name: metrics.score(k, whole) for name, k in self.chosen}
+    scores = {name: score(m, whole) for name, m in self.chosen.items()}
     if not self.region_metrics:
       return scores
     if generated.regions:
       part = Comparison(real['reference'].regions, generated.regions, **options)
     for name in self.region_metrics:
       if name in OF_REGION_FEATURES:
-        scores[name] = metrics.score(OF_REGION_FEATURES[name], part)
+        scores[name] = score(OF_REGION_FEATURES[name], part)
         continue
       columns = OF_REGION_STATISTICS[name]
-      value, error = metrics.marginal_wasserstein(
+      value, error, _ = marginal_wasserstein(
         real['reference'].statistics[:, columns],
         generated.statistics[:, columns],
         replicates=self.config.bootstrap,
@@ -226,8 +237,10 @@ class Scorer:
       scores[name] = Score(value, interval, ())
     return scores
 
-  def _path(self, condition: Condition | None, seed: int) -> Path:
-    """Where the scores of a condition are kept."""
+  def _path(self, condition: Condition | None, seed: int) -> Path | None:
+    """The file of the scores of a condition."""
+    if self.config.cache_dir is None:
+      return None
     described = (
       versions.PERTURBATIONS,
       versions.SCORES,
@@ -236,7 +249,7 @@ class Scorer:
       [role.tobytes() for role in self._roles[seed]],
       condition and tuple(condition),
       seed,
-      self.chosen,
+      list(self.chosen),
       self.region_metrics,
       *(self.config.bootstrap, self.config.region_size),
       *(self.config.class_column, self.config.scanner_column),
@@ -247,6 +260,6 @@ class Scorer:
 
 def _loaded(path: Path) -> dict[str, Score]:
   return {
-    name: Score(value, interval and metrics.Interval(*interval), tuple(notes))
+    name: Score(value, interval and Interval(*interval), tuple(notes))
     for name, (value, interval, notes) in json.loads(path.read_text()).items()
   }

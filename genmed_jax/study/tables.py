@@ -1,4 +1,4 @@
-"""What every metric says of every level, a table per family."""
+"""Values of every metric at every level, a table per family."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ def family_tables(effects: list[Effect], scored: Scores) -> Iterator[str]:
   """Lines of Markdown: a row per metric, a column per level, with intervals.
 
   Args:
-    effects: Which say what families there are, and their levels by severity.
+    effects: Their families, with levels by severity, are shown.
     scored: Every metric under every condition.
   """
   yield '# Family by family'

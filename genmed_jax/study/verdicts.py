@@ -1,8 +1,11 @@
-"""What a metric made of a family of perturbations, in one word."""
+"""Verdicts on metrics: their response to a family of perturbations."""
 
 from typing import NamedTuple
 
 import numpy as np
+
+from genmed_jax.perturb import FAMILIES
+from genmed_jax.statistics.direction import Direction
 
 # Standard errors by which a change is told from sampling noise.
 CLEAR = 2.0
@@ -17,7 +20,7 @@ SATURATES = 'saturates'
 NOTHING = 'no response'
 
 
-class Row(NamedTuple):
+class ConditionRow(NamedTuple):
   """One line of ``sensitivity.csv``; None where undefined."""
 
   family: str
@@ -33,19 +36,19 @@ class Row(NamedTuple):
 
 
 class Effect(NamedTuple):
-  """What one metric made of one family.
+  """The response of one metric to one family.
 
   Attributes:
     family: The perturbation.
     features: Network.
     metric: Name.
-    direction: Which way is better.
+    direction: Which values are better.
     levels: As the family has them, by severity.
     values: Mean over seeds, a level each.
     std_errors: Of one set's value, mean over seeds.
     baseline: Mean over seeds, of unperturbed sets.
     percent_changes: Mean over seeds.
-    z_scores: Mean over seeds; of which sign the change is.
+    z_scores: Mean over seeds, with the sign of the change.
     worse: The same, above 0 where the metric says that images got worse.
     slope: Of value over severity, through the baseline.
     slope_std_error: Over seeds; None with one.
@@ -56,7 +59,7 @@ class Effect(NamedTuple):
   family: str
   features: str
   metric: str
-  direction: str
+  direction: Direction
   levels: tuple[float, ...]
   values: tuple[float, ...]
   std_errors: tuple[float, ...]
@@ -70,15 +73,15 @@ class Effect(NamedTuple):
 
 
 def severity(family: str, level: float) -> float:
-  """How far a level is from real: the level, or its distance from a half."""
-  return abs(level - 50) if family == 'density_shift' else level
+  """Distance of a level from what real images are."""
+  return FAMILIES[family].severity(level)
 
 
 def effect(
   family: str,
   features: str,
   metric: str,
-  direction: str,
+  direction: Direction,
   levels: tuple[float, ...],
   values: np.ndarray,
   errors: np.ndarray,
@@ -95,7 +98,7 @@ def effect(
     family: The perturbation.
     features: Network.
     metric: Name.
-    direction: ``lower``, ``higher`` or ``target:0``.
+    direction: Which values are better.
     levels: By severity.
     values: ``[levels, seeds]``.
     errors: ``[levels, seeds]``.
@@ -104,11 +107,8 @@ def effect(
   """
   change = values - baseline
   z = z_scores(change, errors, baseline_errors, baseline)
-  worse = {
-    'lower': z,
-    'higher': -z,
-    'target:0': np.copysign(z, np.abs(values) - np.abs(baseline)),
-  }[direction].mean(axis=1)
+  badness = direction.badness(values) - direction.badness(baseline)
+  worse = np.copysign(z, badness).mean(axis=1)
   severities = np.array([severity(family, level) for level in levels])
   slopes = severities @ change / (severities @ severities)
   seeds = len(baseline)

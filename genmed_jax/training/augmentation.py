@@ -8,7 +8,7 @@ from jax.scipy.ndimage import map_coordinates
 
 
 class Augmentation(NamedTuple):
-  """How much images are changed, at most.
+  """Largest changes of an image.
 
   Attributes:
     turn: In degrees, to either side.

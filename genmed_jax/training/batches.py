@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 
-from genmed_jax.data import decode, loader
+from genmed_jax.data import loader
+from genmed_jax.data.intensity import parse_intensity
 from genmed_jax.data.source import Source
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.errors import DecodeError, UsageError
@@ -18,7 +19,7 @@ _BLOCK = 32  # Images that are read, or that a network is applied to, at once.
 
 
 def network_input(size: int) -> Preprocess:
-  """How images come into networks that are trained here: in [-1, 1]."""
+  """Preprocessing for networks that are trained here: to [-1, 1]."""
   return Preprocess(size=size, resize='clean', centre=127.5, scale=127.5)
 
 
@@ -48,7 +49,7 @@ def read_pictures(
     source: Of the images.
     size: Side in pixels.
     channels: 1, of which colour gives the mean, or 3.
-    intensity: As ``--intensity``.
+    intensity: As ``intensity.parse_intensity`` reads it.
     masks: Whether to read masks too.
 
   Raises:
@@ -56,14 +57,14 @@ def read_pictures(
     UsageError: if there are no masks, or other channels are asked for.
   """
   if channels not in (1, 3):
-    raise UsageError(f'--channels={channels}: images have 1 or 3')
+    raise UsageError(f'`channels={channels}`: images have 1 or 3')
   if masks and source.read_mask is None:
     raise UsageError(
       f'{source.name} has no masks: a folder has NAME_mask.EXT beside '
       'NAME.EXT, a manifest a column mask, a .npz an array masks'
     )
   images = _resized(
-    source, size, channels, decode.parse_intensity(intensity), source.name
+    source, size, channels, parse_intensity(intensity), source.name
   )
   if not masks:
     return Pictures(images, None)
@@ -152,7 +153,7 @@ class Batches:
     self._seed = seed
     if not self._steps:
       raise UsageError(
-        f'--batch_size={batch_size}: there are {count} images to train on'
+        f'`batch_size={batch_size}`: there are {count} images to train on'
       )
 
   def __len__(self) -> int:
@@ -180,7 +181,7 @@ def _keys(seed: int, numbers: np.ndarray) -> np.ndarray:
   return np.stack([np.full(len(numbers), seed, np.uint32), low], axis=1)
 
 
-def image_keys(batch: dict[str, jax.Array]) -> jax.Array:
+def batch_keys(batch: dict[str, jax.Array]) -> jax.Array:
   """The keys of a batch, ``[b]``."""
   return jax.vmap(
     lambda raw: jax.random.fold_in(jax.random.key(raw[0]), raw[1])

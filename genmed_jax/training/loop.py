@@ -11,26 +11,24 @@ import jax
 from jax import lax
 import numpy as np
 import optax
-import orbax.checkpoint as ocp
 import tqdm
 
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.errors import UsageError
-from genmed_jax.report import results
-from genmed_jax.training.trained import Functional, Weights
+from genmed_jax.training.checkpoints import Checkpoints
+from genmed_jax.training.functional import Functional, Weights
 
 _IN_FLIGHT = 4  # Steps.
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-  """How long and how fast is trained.
+class TrainingPlan:
+  """Length and speed of a training.
 
   Attributes:
     epochs: At most.
     batch_size: Images in a step, over all devices of all processes.
-    learning_rate: The largest; a twentieth of the steps lead up to it, and a
-      cosine down to zero.
+    learning_rate: Peak of the rate; a twentieth of the steps lead up to it,
+      and a cosine down to zero.
     weight_decay: Of AdamW.
     patience: Epochs without a better validation after which training ends.
     seed: Of weights, order and augmentation.
@@ -45,7 +43,7 @@ class Plan:
 
 
 class Learner(Protocol):
-  """What is trained.
+  """A model that a training loop trains.
 
   Attributes:
     better: ``min`` or ``max``, of the value that validation calls ``score``.
@@ -63,11 +61,11 @@ class Learner(Protocol):
     """
 
   def validate(self, state: Any) -> dict[str, float]:
-    """How good the state is, on the host; ``score`` among the values."""
+    """Validation values on the host, ``score`` among them."""
 
 
 class Trained(NamedTuple):
-  """The best state, and what the epochs were like."""
+  """The best state, and the losses and scores of every epoch."""
 
   state: Any
   history: list[dict]
@@ -80,11 +78,11 @@ class Optimised(NamedTuple):
   optimiser: Any
 
 
-def adamw(plan: Plan, steps: int) -> optax.GradientTransformation:
+def adamw(plan: TrainingPlan, steps: int) -> optax.GradientTransformation:
   """AdamW whose rate rises, then falls along a cosine; gradients are clipped.
 
   Args:
-    plan: How fast.
+    plan: Length and speed.
     steps: In all epochs.
   """
   warm = max(1, steps // 20)
@@ -114,8 +112,8 @@ def descend(
   """One step down the gradient of a loss that is a mean over images.
 
   Args:
-    network: What is trained.
-    optimiser: How.
+    network: The model.
+    optimiser: Of its parameters.
     loss: ``(apply) -> (loss, losses)``, where ``apply(*args)`` is the network
       on a training batch and ``losses`` are to be reported.
     state: Before.
@@ -156,7 +154,7 @@ def gradients(network: Functional, loss: Callable, weights: Weights):
 def fit(
   learner: Learner,
   batches,
-  plan: Plan,
+  plan: TrainingPlan,
   folder: Path,
   mesh: jax.sharding.Mesh,
   *,
@@ -168,19 +166,20 @@ def fit(
   goes on from the last, bit for bit as if it had not been.
 
   Args:
-    learner: What is trained.
+    learner: The model.
     batches: ``epoch(number)`` gives those of an epoch, ``len`` their number.
-    plan: How.
+    plan: Length and speed.
     folder: Of the checkpoints.
     mesh: The devices.
-    described: What the training depends on: another one is not continued.
+    described: Digest of all that the training depends on: another training is
+      not continued.
 
   Raises:
     UsageError: if the folder holds another training.
     RuntimeError: if a loss is not finite.
   """
   step = data_parallel(mesh, learner.step)
-  with _Checkpoints(folder, described) as checkpoints:
+  with Checkpoints(folder, described) as checkpoints:
     state = mesh_lib.replicate(mesh, learner.init(plan.seed))
     best, history = state, []
     if (restored := checkpoints.last(state)) is not None:
@@ -212,7 +211,7 @@ def data_parallel(mesh: jax.sharding.Mesh, step: Callable) -> Callable:
   )
 
 
-def _is_done(history: list[dict], plan: Plan) -> bool:
+def _is_done(history: list[dict], plan: TrainingPlan) -> bool:
   if not history:
     return False
   waited = history[-1]['epoch'] - history[-1]['best']
@@ -223,7 +222,7 @@ def _best_epoch(history: list[dict], sign: int) -> int:
   return int(np.argmax([sign * line['score'] for line in history]))
 
 
-def _epoch(step, state, batches, number: int, plan: Plan):
+def _epoch(step, state, batches, number: int, plan: TrainingPlan):
   """All steps of an epoch; the state after it and the mean losses."""
   waiting, done = collections.deque(), []
   with tqdm.tqdm(
@@ -249,52 +248,5 @@ def _epoch(step, state, batches, number: int, plan: Plan):
 def _check_finite(values, epoch: int) -> None:
   if not np.isfinite(values).all():
     raise RuntimeError(
-      f'the loss of epoch {epoch + 1} is not finite: lower --learning_rate'
-    )
-
-
-class _Checkpoints:
-  """The last epoch of a training, on disk."""
-
-  def __init__(self, folder: Path, described: str):
-    folder.mkdir(parents=True, exist_ok=True)
-    self._manager = ocp.CheckpointManager(
-      folder.absolute() / 'epochs',
-      options=ocp.CheckpointManagerOptions(max_to_keep=1),
-    )
-    path = folder / 'training.txt'
-    begun = self._manager.latest_step() is not None and path.exists()
-    if begun and path.read_text() != described:
-      raise UsageError(
-        f'{folder} holds a training with other flags or images: give another '
-        '--output_dir, or remove it'
-      )
-    if jax.process_index() == 0:
-      results.write_file(path, described)
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, *error):
-    self._manager.close()
-
-  def last(self, like):
-    """State, best state and history of the last epoch, if there is one."""
-    epoch = self._manager.latest_step()
-    if epoch is None:
-      return None
-    tree = ocp.args.StandardRestore({'state': like, 'best': like})
-    found = self._manager.restore(
-      epoch,
-      args=ocp.args.Composite(tree=tree, history=ocp.args.JsonRestore()),
-    )
-    return found.tree['state'], found.tree['best'], found.history['epochs']
-
-  def save(self, state, best, history: list[dict]) -> None:
-    self._manager.save(
-      len(history),
-      args=ocp.args.Composite(
-        tree=ocp.args.StandardSave({'state': state, 'best': best}),
-        history=ocp.args.JsonSave({'epochs': history}),
-      ),
+      f'the loss of epoch {epoch + 1} is not finite: lower `learning_rate`'
     )

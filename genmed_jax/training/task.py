@@ -1,4 +1,4 @@
-"""What trainings are told, and what they all leave behind."""
+"""Steps that all trainings share: images, subjects, the loop, the files."""
 
 import dataclasses
 import hashlib
@@ -8,21 +8,23 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from genmed_jax import options
 from genmed_jax.data import versions
+from genmed_jax.data.formats import open_source
 from genmed_jax.data.source import Source
-from genmed_jax.data.sources import open_source
-from genmed_jax.data.subjects import subjects
+from genmed_jax.data.subjects import find_subjects
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.errors import UsageError
-from genmed_jax.report import results
+from genmed_jax.report import files
+from genmed_jax.report.provenance import environment
+from genmed_jax.training import checkpoints
 from genmed_jax.training import loop as training
-from genmed_jax.training import trained
 from genmed_jax.training.batches import Batches
-from genmed_jax.training.loop import Plan, Trained
-from genmed_jax.training.trained import Weights
+from genmed_jax.training.config import TrainingConfig
+from genmed_jax.training.functional import Weights
+from genmed_jax.training.loop import Trained
 
-# Shares of the images that train, that say when to stop, and that are held
-# out for the report.
+# Shares of the images that train, validate and are held out for the report.
 SHARES = (0.7, 0.15, 0.15)
 
 # The name, and the folder, of the pair that comes with the package.
@@ -30,70 +32,7 @@ SHIPPED = 'phantom'
 _DOWNSTREAM = Path(__file__).parents[1] / 'downstream'
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
-  """What a training does: the flags of ``genmed_jax.train``.
-
-  None stands for what is usual for the task.
-  """
-
-  task: str
-  train: str
-  generated: str | None = None
-  test: str | None = None
-  root: str | None = None
-  image_column: str | None = None
-  intensity: str = 'dtype'
-  subject_column: str | None = None
-  subject_pattern: str | None = None
-  image_size: int = 128
-  channels: int = 1
-  width: int | None = None
-  depth: int | None = None
-  layers: int | None = None
-  norm: str | None = None
-  segmenter: str | None = None
-  mask_input: str = 'channel'
-  label_columns: tuple[str, ...] = ()
-  settings: tuple[str, ...] = ()
-  uncertain: str = 'negative'
-  epochs: int | None = None
-  batch_size: int | None = None
-  learning_rate: float | None = None
-  weight_decay: float | None = None
-  patience: int | None = None
-  seed: int = 0
-  cache_dir: str = '.'
-  output_dir: str = 'genmed_jax_training'
-
-  def with_usual(self, **usual) -> 'Config':
-    """The config with ``usual`` in the place of what was not given."""
-    given = {k: v for k in usual if (v := getattr(self, k)) is not None}
-    return dataclasses.replace(self, **(usual | given))
-
-  @property
-  def split(self) -> dict:
-    """How images are dealt to parts: whose they are, and the seed."""
-    return {
-      'column': self.subject_column,
-      'pattern': self.subject_pattern,
-      'seed': self.seed,
-    }
-
-  @property
-  def plan(self) -> Plan:
-    """How long and how fast is trained."""
-    return Plan(
-      self.epochs,
-      self.batch_size,
-      self.learning_rate,
-      self.weight_decay,
-      self.patience or self.epochs,
-      self.seed,
-    )
-
-
-def open_images(config: Config, text: str) -> Source:
+def open_images(config: TrainingConfig, text: str) -> Source:
   """A source of images.
 
   Raises:
@@ -105,19 +44,19 @@ def open_images(config: Config, text: str) -> Source:
   return source
 
 
-def subjects_of(config: Config, source: Source) -> np.ndarray:
-  """Whose image each of a source is, ``[n]``, as the flags say.
+def subjects_of(config: TrainingConfig, source: Source) -> np.ndarray:
+  """Subjects of the images of a source, ``[n]``.
 
   Raises:
     UsageError: if they cannot be told.
   """
-  return subjects(source, config.subject_column, config.subject_pattern)
+  return find_subjects(source, config.subject_column, config.subject_pattern)
 
 
-def fingerprint(source: Source, whose: np.ndarray) -> str:
-  """A digest of which images a source has, and whose they are."""
+def fingerprint(source: Source, subjects: np.ndarray) -> str:
+  """A digest of the images of a source and of their subjects."""
   digest = hashlib.sha256()
-  for name, subject in zip(source.ids, whose, strict=True):
+  for name, subject in zip(source.ids, subjects, strict=True):
     digest.update(f'{name}\0{subject}\0'.encode(errors='surrogateescape'))
   return digest.hexdigest()
 
@@ -125,7 +64,7 @@ def fingerprint(source: Source, whose: np.ndarray) -> str:
 def fit(
   learner,
   batches: Batches,
-  config: Config,
+  config: TrainingConfig,
   sources: list[Source],
   folder: Path,
   *,
@@ -134,15 +73,15 @@ def fit(
   """Trains under ``folder``, or goes on where a training there was cut off.
 
   Args:
-    learner: What is trained.
-    batches: What it is trained on.
-    config: How.
+    learner: The model.
+    batches: Its training images.
+    config: The options.
     sources: Of all images that have a part in it.
     folder: Of the checkpoints.
-    depends_on: What else has a part in it: a network's digest, a setting.
+    depends_on: Whatever else has a part in it: a network's digest, a setting.
   """
   content = [source.digest(range(len(source))) for source in sources]
-  elsewhere = ('cache_dir', 'output_dir', 'settings')
+  elsewhere = ('output_dir', 'settings')
   flags = dataclasses.asdict(config)
   flags = {name: flags[name] for name in flags if name not in elsewhere}
   steps = batches.size, jax.process_count()
@@ -158,7 +97,7 @@ def fit(
 
 
 def write(
-  config: Config,
+  config: TrainingConfig,
   folder: Path,
   kind: str,
   of: Weights,
@@ -169,19 +108,20 @@ def write(
   """Writes a trained network, its curve and its report; process 0 does."""
   if jax.process_index() > 0:
     return
-  trained.save(folder / 'network', kind, of, manifest | {'report': report})
+  checkpoints.save_network(
+    folder / 'network', kind, of, manifest | {'report': report}
+  )
   columns = list(history[0])
-  results.write(
+  files.write(
     folder,
     {
-      'history.csv': results.csv_text(
+      'history.csv': files.csv_text(
         columns, [[line[c] for c in columns] for line in history]
       ),
-      'run.flags': results.flag_file(config),
+      'run.flags': options.flag_file(config),
       'report.json': json.dumps(
         {
-          'provenance': results.environment()
-          | {'flags': dataclasses.asdict(config)},
+          'provenance': environment() | {'flags': dataclasses.asdict(config)},
           'report': report,
         },
         indent=2,
@@ -196,11 +136,11 @@ def loaded(text: str, kind: str) -> tuple[Weights, dict]:
 
   Args:
     text: The folder, or :data:`SHIPPED`.
-    kind: What it must be.
+    kind: Its task.
 
   Raises:
     UsageError: if there is none.
   """
   if text == SHIPPED:
-    return trained.load(_DOWNSTREAM / SHIPPED / kind, kind)
-  return trained.load(Path(text) / 'network', kind)
+    return checkpoints.load_network(_DOWNSTREAM / SHIPPED / kind, kind)
+  return checkpoints.load_network(Path(text) / 'network', kind)

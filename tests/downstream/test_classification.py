@@ -4,18 +4,14 @@ import numpy as np
 import pytest
 
 from genmed_jax.data.formats import arrays
-from genmed_jax.downstream.classification import (
-  chosen,
-  multi_label_loss,
-  SETTINGS,
-)
+from genmed_jax.downstream.classification import chosen, multi_label_loss
 from genmed_jax.downstream.classification_scores import (
   auroc,
   classification_scores,
 )
 from genmed_jax.downstream.labels import multi_labels
 from genmed_jax.downstream.utility import train_classifier
-from genmed_jax.training.task import Config
+from genmed_jax.training.config import SETTINGS, TrainingConfig
 
 
 def test_auroc_is_the_share_of_ordered_pairs(random):
@@ -47,7 +43,7 @@ def test_scores_by_hand():
 def source_with(**labels):
   images = np.zeros((4, 8, 8), np.uint8)
   columns = {k: np.array(v) for k, v in labels.items()}
-  return arrays.stack('set', images, 's', columns)
+  return arrays.stack('set', images, 'stamp {}'.format, columns)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +100,7 @@ def test_a_classifier_learns_what_images_show(tmp_path, random):
   np.savez(real, images=pixels, **{'class': classes[which]})
   np.savez(wrong, images=pixels, **{'class': classes[1 - which]})
   report = train_classifier(
-    Config(
+    TrainingConfig(
       task='classifier',
       train=str(real),
       generated=str(wrong),
@@ -130,14 +126,16 @@ def test_a_classifier_learns_what_images_show(tmp_path, random):
 @pytest.mark.parametrize(
   ('options', 'message'),
   [
-    ({'settings': ('both',)}, "unknown 'both'"),
-    ({'settings': ('mixed',)}, 'need --generated'),
+    ({'settings': ('both',)}, "`settings`: unknown 'both'"),
+    ({'settings': ('mixed',)}, 'need `generated`'),
     ({'label_columns': ('x',)}, 'no column x'),
   ],
 )
 def test_unusable_flags(tmp_path, options, message):
   np.savez(tmp_path / 'set.npz', images=np.zeros((20, 8, 8), np.uint8))
-  config = Config(task='classifier', train=str(tmp_path / 'set.npz'), **options)
+  config = TrainingConfig(
+    task='classifier', train=str(tmp_path / 'set.npz'), **options
+  )
   with pytest.raises(ValueError, match=message):
     train_classifier(config)
 
@@ -146,16 +144,16 @@ def test_nobody_trains_and_is_tested(tmp_path, random):
   paths = []
   for name, first in (('train', 0), ('test', 9)):
     images = random.integers(0, 255, (20, 8, 8)).astype(np.uint8)
-    whose = np.array([f'patient {first + i // 2}' for i in range(20)])
+    subjects = np.array([f'patient {first + i // 2}' for i in range(20)])
     labels = np.array(['a', 'b'] * 10)
     paths.append(str(tmp_path / f'{name}.npz'))
-    np.savez(paths[-1], images=images, subject=whose, **{'class': labels})
+    np.savez(paths[-1], images=images, subject=subjects, **{'class': labels})
   train, test = paths
   for held_out, message in (
-    (train, '--test holds the images of --train'),
-    (test, '--test holds images of 1 subjects of --train'),
+    (train, '`test` holds the images of `train`'),
+    (test, '`test` holds images of 1 subjects of `train`'),
   ):
-    config = Config(
+    config = TrainingConfig(
       task='classifier', train=train, test=held_out, subject_column='subject'
     )
     with pytest.raises(ValueError, match=message):

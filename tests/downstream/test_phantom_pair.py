@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from genmed_jax.data.sources import open_source
+from genmed_jax.data.formats import open_source
 from genmed_jax.downstream import dice_predictor, scoring, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.segmentation import dice, SegmenterConfig

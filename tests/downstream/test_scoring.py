@@ -4,16 +4,19 @@ import jax
 import numpy as np
 import pytest
 
+from genmed_jax import options
 from genmed_jax.data import phantom
-from genmed_jax.data.sources import open_source
+from genmed_jax.data.formats import open_source
 from genmed_jax.downstream import dice_predictor, scoring, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.segmentation import SegmenterConfig
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.evaluation import run as evaluation
-from genmed_jax.study import design, run
-from genmed_jax.training import trained
+from genmed_jax.evaluation.config import EvaluationConfig
+from genmed_jax.evaluation.run import prepare
+from genmed_jax.study import run
+from genmed_jax.study.design import StudyConfig
 from genmed_jax.training.batches import read_pictures
+from genmed_jax.training.checkpoints import load_network, save_network
 
 PHANTOM = 'phantom:brain?n=24&size=32&tumours=1'
 
@@ -31,8 +34,8 @@ def pair(tmp_path_factory):
   config = SegmenterConfig(32, 1, 4, 2, 'group')
   weights = segmentation.segmenter(config).init(0)
   manifest = {'config': config._asdict(), 'intensity': 'dtype', 'report': {}}
-  trained.save(root / 'seg' / 'network', segmentation.KIND, weights, manifest)
-  sha256 = trained.load(root / 'seg' / 'network', segmentation.KIND)[1][
+  save_network(root / 'seg' / 'network', segmentation.KIND, weights, manifest)
+  sha256 = load_network(root / 'seg' / 'network', segmentation.KIND)[1][
     'sha256'
   ]
   judge = PredictorConfig(32, 1, 18, 4, 'group', 'blend')
@@ -44,14 +47,14 @@ def pair(tmp_path_factory):
   ):
     manifest = {'config': judge._asdict(), 'report': report(error)}
     manifest['segmenter_sha256'] = belongs
-    trained.save(
+    save_network(
       root / name / 'network', dice_predictor.KIND, judging, manifest
     )
   return root
 
 
-def evaluated(pair, folder, **options):
-  given = {
+def evaluated(pair, folder, **given):
+  defaults = {
     'reference': PHANTOM,
     'generated': [
       f'{name}={PHANTOM}&seed={i}' for i, name in enumerate('abcd')
@@ -62,9 +65,9 @@ def evaluated(pair, folder, **options):
     'dice_predictor': f'{pair}/good',
     'bootstrap': 50,
     'cache_dir': str(folder / 'cache'),
-    'output_dir': str(folder / 'out'),
   }
-  return evaluation.evaluate(evaluation.Config(**(given | options)))
+  config = options.build(EvaluationConfig, defaults | given)
+  return prepare(config).run()
 
 
 def read_csv(path):
@@ -73,7 +76,9 @@ def read_csv(path):
 
 
 def test_predicted_dice_of_sets_and_images(pair, tmp_path):
-  rows = evaluated(pair, tmp_path)
+  evaluation = evaluated(pair, tmp_path)
+  evaluation.save(tmp_path / 'out')
+  rows = evaluation.rows
   judged = [row for row in rows if row.metric == 'predicted_dice']
   assert [row.metric for row in rows[:2]] == ['fd', 'predicted_dice']
   assert [row.generated for row in judged] == list('abcd')
@@ -86,12 +91,12 @@ def test_predicted_dice_of_sets_and_images(pair, tmp_path):
   config = SegmenterConfig(32, 1, 4, 2, 'group')
   network = segmentation.segmenter(config)
   mesh = mesh_lib.data_mesh()
-  weights, _ = trained.load(pair / 'seg' / 'network', segmentation.KIND)
+  weights, _ = load_network(pair / 'seg' / 'network', segmentation.KIND)
   source = open_source(f'{PHANTOM}&seed=1')
   images = read_pictures(source, 32, 1, 'dtype', masks=False).images
   masks = segmentation.segmenting(network, mesh)(weights, images)
   judge = PredictorConfig(32, 1, 18, 4, 'group', 'blend')
-  judging, _ = trained.load(pair / 'good' / 'network', dice_predictor.KIND)
+  judging, _ = load_network(pair / 'good' / 'network', dice_predictor.KIND)
   predict = dice_predictor.predicting(
     dice_predictor.predictor(judge), judge, mesh
   )
@@ -101,23 +106,26 @@ def test_predicted_dice_of_sets_and_images(pair, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('options', 'message'),
+  ('given', 'message'),
   [
     ({'dice_predictor': 'poor'}, 'no better than predicting the mean'),
     ({'dice_predictor': 'other'}, 'was trained for another segmenter'),
     ({'dice_predictor': 'seg'}, 'holds a segmenter, not a dice_predictor'),
-    ({'dice_predictor': None}, 'go together'),
-    ({'segmenter': None, 'dice_predictor': None}, 'needs --segmenter and'),
+    ({'dice_predictor': None}, '`segmenter` and `dice_predictor` go together'),
+    (
+      {'segmenter': None, 'dice_predictor': None},
+      'needs `segmenter` and `dice_predictor`',
+    ),
   ],
 )
-def test_what_cannot_score(pair, tmp_path, options, message):
-  options = {k: v and f'{pair}/{v}' for k, v in options.items()}
+def test_what_cannot_score(pair, tmp_path, given, message):
+  given = {k: v and f'{pair}/{v}' for k, v in given.items()}
   with pytest.raises(ValueError, match=message):
-    evaluated(pair, tmp_path, **options)
+    evaluated(pair, tmp_path, **given)
 
 
 def test_images_that_are_scaled_in_another_way(pair, tmp_path):
-  with pytest.raises(ValueError, match='--intensity=dtype, not minmax'):
+  with pytest.raises(ValueError, match="`intensity='dtype'`, not minmax"):
     evaluated(pair, tmp_path, intensity='minmax')
 
 
@@ -130,22 +138,21 @@ def test_bottleneck_alone(pair):
 
 
 def test_a_study_sets_metrics_beside_the_predicted_dice(pair, tmp_path):
-  effects = run.study(
-    design.Config(
-      reference='phantom:brain?n=80&size=32&tumours=1',
-      families=('gaussian', 'mode_invention'),
-      seeds=1,
-      images=16,
-      features=(f'segmenter:{pair}/seg',),
-      metrics='fd,predicted_dice',
-      segmenter=f'{pair}/seg',
-      dice_predictor=f'{pair}/good',
-      bootstrap=50,
-      cache_dir=str(tmp_path / 'cache'),
-      output_dir=str(tmp_path / 'out'),
-    )
+  config = StudyConfig(
+    reference='phantom:brain?n=80&size=32&tumours=1',
+    families=('gaussian', 'mode_invention'),
+    seeds=1,
+    images=16,
+    features=(f'segmenter:{pair}/seg',),
+    metrics=('fd', 'predicted_dice'),
+    segmenter=f'{pair}/seg',
+    dice_predictor=f'{pair}/good',
+    bootstrap=50,
+    cache_dir=str(tmp_path / 'cache'),
   )
-  assert {effect.metric for effect in effects} == {'fd', 'predicted_dice'}
+  study = run.prepare(config).run()
+  study.save(tmp_path / 'out')
+  assert {each.metric for each in study.effects} == {'fd', 'predicted_dice'}
   page = (tmp_path / 'out' / 'sensitivity.md').read_text()
   assert '## Upstream and downstream' in page
   assert 'the 7 sets' in page

@@ -3,14 +3,14 @@ import json
 import pytest
 
 from genmed_jax.downstream.tasks import train_dice_predictor, train_segmenter
-from genmed_jax.training import trained
-from genmed_jax.training.task import Config
+from genmed_jax.training.checkpoints import load_network
+from genmed_jax.training.config import TrainingConfig
 
 PHANTOM = 'phantom:brain?size=32&tumours=1'
 
 
 def config(task, folder, n=64, **options):
-  return Config(
+  return TrainingConfig(
     task=task,
     train=f'{PHANTOM}&n={n}',
     image_size=32,
@@ -34,7 +34,7 @@ def finished(tmp_path_factory):
 def test_what_trainings_leave(finished):
   reports = {}
   for kind in ('segmenter', 'dice_predictor'):
-    _, manifest = trained.load(finished / kind / 'network', kind)
+    _, manifest = load_network(finished / kind / 'network', kind)
     report = json.loads((finished / kind / 'report.json').read_text())['report']
     assert report == manifest['report']
     assert (finished / kind / 'history.csv').read_text().count('\n') == 2
@@ -51,5 +51,5 @@ def test_what_trainings_leave(finished):
 
 def test_a_predictor_learns_on_what_its_segmenter_has_seen(finished, tmp_path):
   options = {'segmenter': str(finished / 'segmenter'), 'layers': 18}
-  with pytest.raises(ValueError, match='was held out is not known'):
+  with pytest.raises(ValueError, match='its held-out part is not known'):
     train_dice_predictor(config('dice_predictor', tmp_path, n=60, **options))

@@ -6,7 +6,7 @@ import pytest
 
 from genmed_jax.generators import ddpm, GENERATORS, vqvae, wgan
 from genmed_jax.generators.task import draw, train_generator, write_images
-from genmed_jax.training.task import Config
+from genmed_jax.training.config import TASKS, TrainingConfig
 
 
 def test_signal_and_noise_have_unit_variance():
@@ -24,17 +24,17 @@ def test_what_is_denoised_perfectly_has_no_noise(monkeypatch):
     return signal * noise - share * weights
 
   monkeypatch.setattr(ddpm, 'network', lambda config: knows)
-  image = ddpm.sample(ddpm.Config(8, 1, 8, 1), 0.25, jax.random.key(0))
+  image = ddpm.sample(ddpm.DDPMConfig(8, 1, 8, 1), 0.25, jax.random.key(0))
   np.testing.assert_allclose(image, np.full((8, 8, 1), 0.25), atol=1e-5)
 
 
 def test_a_diffusion_model_takes_sides_it_can_halve():
-  with pytest.raises(ValueError, match='--depth=3 takes multiples of 16'):
-    ddpm.network(ddpm.Config(72, 1, 8, 3))
+  with pytest.raises(ValueError, match='`depth=3` takes multiples of 16'):
+    ddpm.network(ddpm.DDPMConfig(72, 1, 8, 3))
 
 
 def test_prior_sees_only_what_is_before(random):
-  config = vqvae.Config(16, 1, 8)
+  config = vqvae.VQVAEConfig(16, 1, 8)
   functional = vqvae.network(config)
   prior = functional.module(functional.init(0)).prior
   codes = random.integers(0, 245, (1, 4, 4))
@@ -47,7 +47,7 @@ def test_prior_sees_only_what_is_before(random):
 
 
 def test_codes_are_what_is_decoded(random):
-  config = vqvae.Config(16, 1, 8)
+  config = vqvae.VQVAEConfig(16, 1, 8)
   functional = vqvae.network(config)
   model = functional.module(functional.init(0))
   images = np.float32(random.uniform(-1, 1, (4, 16, 16, 1)))
@@ -61,7 +61,7 @@ def test_codes_are_what_is_decoded(random):
 
 def test_a_gan_takes_powers_of_two():
   with pytest.raises(ValueError, match='not 48 and 8'):
-    wgan.network(wgan.Config(48, 1, 8))
+    wgan.network(wgan.WGANConfig(48, 1, 8))
 
 
 def test_gradient_penalty_has_the_gradient_of_its_definition(random):
@@ -91,6 +91,11 @@ def test_gradient_penalty_has_the_gradient_of_its_definition(random):
   )
 
 
+def test_every_family_is_a_task_of_training():
+  assert [GENERATORS[name].name for name in GENERATORS] == list(GENERATORS)
+  assert set(GENERATORS) <= set(TASKS)
+
+
 @pytest.mark.parametrize('task', GENERATORS)
 def test_generators_learn_and_draw(task, tmp_path):
   """Bright discs on black: what is drawn is bright where they are."""
@@ -100,7 +105,7 @@ def test_generators_learn_and_draw(task, tmp_path):
   np.savez(tmp_path / 'discs.npz', images=255 * discs.astype(np.uint8))
   out = tmp_path / task
   train_generator(
-    Config(
+    TrainingConfig(
       task=task,
       train=str(tmp_path / 'discs.npz'),
       image_size=16,

@@ -3,25 +3,25 @@ import pytest
 
 from genmed_jax.data.formats import arrays
 from genmed_jax.study import design
-from genmed_jax.study.design import Condition, Config
+from genmed_jax.study.design import Condition, StudyConfig
 
 
 def source(n=12, masks=True, **labels):
   images = np.zeros((n, 8, 8), np.uint8)
   given = np.ones((n, 8, 8), bool) if masks else None
-  return arrays.stack('set', images, 'stamp', labels, given)
+  return arrays.stack('set', images, 'stamp {}'.format, labels, given)
 
 
 def test_no_subject_plays_two_roles(random):
-  whose = random.integers(0, 40, 400).astype(str)
-  roles = design.split(whose, 60, seed=3)
+  subjects = random.integers(0, 40, 400).astype(str)
+  roles = design.split(subjects, 60, seed=3)
   parts = [roles.reference, roles.train, roles.test, roles.pool]
-  names = [set(whose[part]) for part in parts]
+  names = [set(subjects[part]) for part in parts]
   for i, one in enumerate(names):
     assert all(not one & other for other in names[i + 1 :])
   assert [len(part) for part in roles[:4]] == [60] * 4
   assert set(roles.base) <= set(roles.pool)
-  again, other = (design.split(whose, 60, seed=seed) for seed in (3, 4))
+  again, other = (design.split(subjects, 60, seed=seed) for seed in (3, 4))
   np.testing.assert_array_equal(again.base, roles.base)
   assert set(other.base) != set(roles.base)
 
@@ -39,7 +39,10 @@ def test_too_few_subjects():
 
 
 def test_conditions_are_those_the_source_allows():
-  plain = {c.family for c in design.conditions(source(masks=False), Config(''))}
+  plain = {
+    c.family
+    for c in design.conditions(source(masks=False), StudyConfig(reference=''))
+  }
   assert plain == {
     'gaussian',
     'rician',
@@ -52,10 +55,12 @@ def test_conditions_are_those_the_source_allows():
     'class': np.array(list('abc') * 4),
     'scanner': np.array(list('AB') * 6),
   }
-  full = design.conditions(source(**labels), Config(''))
+  full = design.conditions(source(**labels), StudyConfig(reference=''))
   assert len({c.family for c in full}) == 10
-  config = Config(
-    '', families=('gaussian', 'density_shift'), levels=('gaussian:0.2,0.3',)
+  config = StudyConfig(
+    reference='',
+    families=('gaussian', 'density_shift'),
+    levels=('gaussian:0.2,0.3',),
   )
   chosen = design.conditions(source(**labels), config)
   assert chosen[:2] == [Condition('gaussian', 0.2), Condition('gaussian', 0.3)]
@@ -67,13 +72,16 @@ def test_conditions_are_those_the_source_allows():
   [
     ({'families': ('gausian',)}, "did you mean 'gaussian'"),
     ({'families': ('boundary_blur',)}, 'boundary_blur needs masks'),
-    ({'families': ('mode_collapse',)}, r'a column class \(--class_column\)'),
+    ({'families': ('mode_collapse',)}, r'a column class \(`class_column`\)'),
     ({'levels': ('gaussian',)}, 'FAMILY:LEVEL'),
-    ({'levels': ('gaussian:-1',)}, 'levels are above 0'),
-    ({'levels': ('mode_collapse:3',)}, 'mode_collapse has 1 and 2'),
-    ({'levels': ('internal_duplication:100',)}, 'below 100'),
+    ({'levels': ('gaussian:-1',)}, 'gaussian has levels above 0'),
+    ({'levels': ('mode_collapse:3',)}, 'mode_collapse has levels 1 and 2'),
+    (
+      {'levels': ('internal_duplication:100',)},
+      'shares in percent, above 0 and below 100',
+    ),
   ],
 )
 def test_bad_conditions(options, message):
   with pytest.raises(ValueError, match=message):
-    design.conditions(source(masks=False), Config('', **options))
+    design.conditions(source(masks=False), StudyConfig(reference='', **options))

@@ -2,27 +2,22 @@
 
 import pytest
 
-from genmed_jax.study import run
-from genmed_jax.study.design import Config
+from genmed_jax import options
+from genmed_jax.study.design import StudyConfig
 from genmed_jax.study.findings import outcomes
+from genmed_jax.study.run import prepare
 
 
 @pytest.fixture(scope='module')
 def effects(tmp_path_factory):
   """Of 80 phantom slices in each set, by family and metric."""
-  folder = tmp_path_factory.mktemp('study')
-  return run.study(
-    Config(
-      'phantom:brain?n=420&size=64&tumours=1&contrast=t1',
-      families=(
-        'gaussian',
-        'rician',
-        'boundary_blur',
-        'radial_gradient',
-        'external_duplication',
-        'internal_duplication',
-      ),
-      levels=(
+  config = options.build(
+    StudyConfig,
+    {
+      'reference': 'phantom:brain?n=420&size=64&tumours=1&contrast=t1',
+      'families': 'gaussian,rician,boundary_blur,radial_gradient,'
+      'external_duplication,internal_duplication',
+      'levels': (
         'gaussian:0.2,0.4',
         'rician:0.1,0.2',
         'boundary_blur:3',
@@ -30,15 +25,15 @@ def effects(tmp_path_factory):
         'external_duplication:45',
         'internal_duplication:45',
       ),
-      seeds=1,
-      images=80,
-      features=('inception_v3_random:64',),
-      metrics='fd,kid,precision,recall,density,coverage,authpct,memorised,'
+      'seeds': 1,
+      'images': 80,
+      'features': 'inception_v3_random:64',
+      'metrics': 'fd,kid,precision,recall,density,coverage,authpct,memorised,'
       'roi_sharpness,roi_texture',
-      cache_dir=str(folder / 'cache'),
-      output_dir=str(folder / 'out'),
-    )
+      'cache_dir': str(tmp_path_factory.mktemp('study')),
+    },
   )
+  return prepare(config).run().effects
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from genmed_jax import perturb
 from genmed_jax.data.formats import arrays
 from genmed_jax.study import perturbed
 from genmed_jax.study.clock import Clock
-from genmed_jax.study.design import Condition, Config
+from genmed_jax.study.design import Condition, StudyConfig
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def source(random):
   images = random.integers(0, 255, (70, 12, 14)).astype(np.uint8)
   masks = np.zeros(images.shape, bool)
   masks[:, 3:9, 3:9] = True
-  stack = arrays.stack('set', images, 'stamp', {}, masks)
-  return perturbed.greyscale(stack, Config('set'))
+  stack = arrays.stack('set', images, 'stamp {}'.format, {}, masks)
+  return perturbed.greyscale(stack, StudyConfig(reference='set'))
 
 
 @pytest.mark.parametrize('name', ['gaussian', 'radial_gradient'])
@@ -63,23 +63,25 @@ def test_draws_depend_on_the_name_of_a_family_and_not_on_its_place(monkeypatch):
 
 def test_greyscale(random):
   images = random.integers(0, 255, (2, 4, 4)).astype(np.uint8)
-  grey = arrays.stack('set', images, 'stamp', {})
-  same = arrays.stack('set', np.repeat(images[..., None], 3, 3), 'stamp', {})
+  grey = arrays.stack('set', images, 'stamp {}'.format, {})
+  same = arrays.stack(
+    'set', np.repeat(images[..., None], 3, 3), 'stamp {}'.format, {}
+  )
   for source in (grey, same):
-    read = perturbed.greyscale(source, Config('')).read(1)
+    read = perturbed.greyscale(source, StudyConfig(reference='')).read(1)
     assert read.dtype == np.float32
     np.testing.assert_allclose(read[:, :, 0], images[1] / 255, rtol=1e-6)
   colour = np.repeat(images[..., None], 3, 3)
   colour[1, 0, 0, 1] ^= 7
-  source = arrays.stack('set', colour, 'stamp', {})
+  source = arrays.stack('set', colour, 'stamp {}'.format, {})
   with pytest.raises(ValueError, match='in colour'):
-    perturbed.greyscale(source, Config('')).read(1)
+    perturbed.greyscale(source, StudyConfig(reference='')).read(1)
 
 
 def test_images_of_two_sizes_are_refused(source):
   cut = lambda i: source.read(i)[: 12 - i % 2]  # noqa: E731
   mixed = perturbed.Source(
-    'set', source.ids, source.numbers, source.stamps, {}, cut
+    'set', source.ids, source.numbers, source.stamp, {}, cut
   )
   altered = perturbed.perturbed(
     mixed, np.arange(8), Condition('gaussian', 0.1), 0, Clock()

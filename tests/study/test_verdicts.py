@@ -1,16 +1,19 @@
 import numpy as np
 import pytest
 
+from genmed_jax.statistics.direction import Direction
 from genmed_jax.study import verdicts
 
 
-def judged(values, direction='lower', levels=(1, 2, 3), error=1.0, family='f'):
+def judged(
+  values, direction='lower', levels=(1, 2, 3), error=1.0, family='gaussian'
+):
   values = np.float64(values)[:, None] + [0.0, 0.1]
   return verdicts.effect(
     family,
     'network',
     'metric',
-    direction,
+    Direction(direction),
     levels,
     values,
     np.full(values.shape, error),
@@ -48,8 +51,12 @@ def test_numbers():
 
 
 def test_density_shift_is_measured_from_a_half():
-  found = judged((18, 10.5, 10.4, 18.2), levels=(10, 40, 60, 90))
-  assert found.verdict == 'responds'
+  for family, slope in (('density_shift', 0.193), ('gaussian', 0.0643)):
+    found = judged(
+      (18, 10.5, 10.4, 18.2), levels=(10, 40, 60, 90), family=family
+    )
+    assert found.verdict == 'responds'
+    assert found.slope == pytest.approx(slope, rel=1e-2)
   assert verdicts.severity('density_shift', 10) == 40
   assert verdicts.severity('gaussian', 0.1) == 0.1
 

@@ -2,13 +2,12 @@ import jax
 import numpy as np
 import pytest
 
-from genmed_jax.data.formats import arrays
-from genmed_jax.data.sources import open_source
+from genmed_jax.data.formats import arrays, open_source
 from genmed_jax.training.batches import as_input, OverRows, read_pictures
 
 
 def source_of(images, masks=None):
-  return arrays.stack('set', images, 's', {}, masks)
+  return arrays.stack('set', images, 'stamp {}'.format, {}, masks)
 
 
 def test_images_of_the_right_size_come_as_they_are(random):
@@ -43,7 +42,7 @@ def test_mixed_sizes_and_colour(image_folder, random):
 
 @pytest.mark.parametrize(
   ('channels', 'masks', 'message'),
-  [(2, False, '--channels=2'), (1, True, 'set has no masks')],
+  [(2, False, '`channels=2`'), (1, True, 'set has no masks')],
 )
 def test_unusable_pictures(channels, masks, message):
   source = source_of(np.zeros((2, 8, 8), np.uint8))

@@ -12,9 +12,9 @@ from genmed_jax.downstream.segmentation import SegmenterConfig
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.training import loop as training
 from genmed_jax.training.batches import Batches, Pictures
-from genmed_jax.training.loop import fit, Plan
+from genmed_jax.training.loop import fit, TrainingPlan
 
-PLAN = Plan(3, 8, 1e-2, 1e-4, 3, 0)
+PLAN = TrainingPlan(3, 8, 1e-2, 1e-4, 3, 0)
 
 
 @pytest.fixture(scope='module')

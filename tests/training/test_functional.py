@@ -3,11 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genmed_jax.networks.normalisation import normalisation, NORMS
+from genmed_jax.networks.layers import normalisation, NORMS
 from genmed_jax.networks.resnet import ResNet, ResNetConfig
 from genmed_jax.networks.unet import UNet, UNetConfig
-from genmed_jax.training import trained
-from genmed_jax.training.trained import Functional, Weights
+from genmed_jax.training.functional import Functional
 
 
 def unet(**options):
@@ -50,20 +49,3 @@ def test_unknown_depths_and_norms():
     Functional(lambda rngs: ResNet(ResNetConfig(layers=34), rngs=rngs))
   with pytest.raises(ValueError, match="not 'layer'"):
     normalisation('layer', 8, rngs=None)
-
-
-def test_saved_networks_come_back(tmp_path):
-  network = unet(norm='batch')
-  weights = network.init(3)
-  trained.save(tmp_path / 'a' / 'net', 'segmenter', weights, {'note': 1})
-  found, manifest = trained.load(tmp_path / 'a' / 'net', 'segmenter')
-  assert manifest['note'] == 1
-  for part, same in zip(weights, found, strict=True):
-    assert part.keys() == same.keys()
-    for path in part:
-      np.testing.assert_array_equal(part[path], same[path])
-  with pytest.raises(ValueError, match='holds a segmenter, not a judge'):
-    trained.load(tmp_path / 'a' / 'net', 'judge')
-  with pytest.raises(ValueError, match='no segmenter that'):
-    trained.load(tmp_path / 'nothing', 'segmenter')
-  assert isinstance(found, Weights)

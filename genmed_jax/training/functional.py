@@ -1,4 +1,4 @@
-"""Networks that are trained here: pure functions, and folders that hold them.
+"""Networks as pure functions of their weights.
 
 Weights are dicts of arrays under dotted paths, the form in which
 ``networks.weights`` keeps them, so that optimisers, checkpoints and files all
@@ -6,21 +6,18 @@ see the same plain tree.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from flax import nnx
 import jax
-import numpy as np
 
-from genmed_jax.errors import UsageError
 from genmed_jax.networks import weights
 
 Leaves = dict[str, jax.Array]
 
 
 class Weights(NamedTuple):
-  """What is trained, and what is averaged beside it (batch norms)."""
+  """Parameters, and running averages of batch norms."""
 
   params: Leaves
   stats: Leaves
@@ -76,47 +73,3 @@ def _leaves(state) -> Leaves:
     '.'.join(map(str, path)): leaf.get_value()
     for path, leaf in nnx.to_flat_state(state)
   }
-
-
-def save(folder: Path, kind: str, of: Weights, manifest: dict) -> None:
-  """Writes a trained network in the place of an earlier one.
-
-  Args:
-    folder: Where; made, with those above it.
-    kind: What it does, checked when it is loaded.
-    of: Its weights.
-    manifest: What it is and how good it is, for JSON.
-  """
-  leaves = {
-    f'{part}/{path}': np.asarray(leaf)
-    for part, tree in of._asdict().items()
-    for path, leaf in tree.items()
-  }
-  described = {'kind': kind, 'sha256': weights.fingerprint(leaves)} | manifest
-  weights.save(folder, leaves, described)
-
-
-def load(folder: Path, *kinds: str) -> tuple[Weights, dict]:
-  """Weights and manifest of a network that was trained here.
-
-  Args:
-    folder: Where it is.
-    kinds: What it may do.
-
-  Raises:
-    UsageError: if there is none, or one of another kind.
-  """
-  try:
-    leaves, manifest = weights.load(folder)
-  except (OSError, ValueError) as error:
-    raise UsageError(
-      f'{folder}: no {" or ".join(kinds)} that `python -m genmed_jax.train` '
-      'has finished'
-    ) from error
-  if (kind := manifest.get('kind')) not in kinds:
-    raise UsageError(f'{folder}: holds a {kind}, not a {" or ".join(kinds)}')
-  parts = Weights({}, {})
-  for path, leaf in leaves.items():
-    part, _, name = path.partition('/')
-    getattr(parts, part)[name] = leaf
-  return parts, manifest
