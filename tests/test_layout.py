@@ -29,8 +29,8 @@ MAY_KNOW = {
   'options report',
   'study': 'data engine errors evaluation metrics networks options perturb '
   'report statistics',
-  'command': 'downstream engine errors evaluation generators networks options '
-  'report study training',
+  'command': 'data downstream engine errors evaluation generators networks '
+  'options report study training',
 }
 COMMANDS = {'evaluate', 'sensitivity', 'train', 'sample', 'convert'}
 MODULES = sorted(PACKAGE.rglob('*.py'))

@@ -52,7 +52,7 @@ def main(config: ConvertConfig) -> None:
 COMMAND = Command(
   name='convert',
   about='Converts published network weights to the form the package reads.',
-  examples='genmed convert --network=inception_v3 --download',
+  example='genmed convert --network=inception_v3 --download',
   config=ConvertConfig,
   main=main,
 )

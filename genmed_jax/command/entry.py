@@ -14,6 +14,7 @@ import jax
 
 from genmed_jax import __version__, options
 from genmed_jax.command.flags import config_of, define, help_text
+from genmed_jax.data.formats import split_name
 from genmed_jax.engine import memory, processes
 from genmed_jax.errors import UsageError
 from genmed_jax.networks import weights
@@ -65,7 +66,7 @@ class Command:
   Attributes:
     name: As ``genmed NAME`` and ``python -m genmed_jax.NAME``.
     about: Its purpose in a sentence.
-    examples: Lines of a shell.
+    example: Line of a shell.
     config: Its options.
     main: Runs it with a config.
     positional: Options that arguments without a flag are given to, in order;
@@ -74,10 +75,21 @@ class Command:
 
   name: str
   about: str
-  examples: str
+  example: str
   config: type
   main: Callable[[Any], None]
   positional: tuple[str, ...] = ()
+
+  @property
+  def usage(self) -> str:
+    """Its form in a shell, and an example."""
+    declared = options.options(self.config)
+    arguments = [
+      '[NAME=]SOURCE ...' if declared[name].repeated else name.upper()
+      for name in self.positional
+    ]
+    form = ' '.join(['genmed', self.name, *arguments, '[--FLAGS]'])
+    return f'Usage: {form}\n\nExample: {self.example}'
 
   @property
   def configs(self) -> tuple[type, ...]:
@@ -164,8 +176,14 @@ def _give(
       )
     if declared[free[0]].repeated:
       values[free[0]].value = [*(values[free[0]].value or []), argument]
-    else:
-      values[free.pop(0)].value = argument
+      continue
+    name = free.pop(0)
+    if split_name(argument)[0]:
+      raise UsageError(
+        f'{argument!r} stands where the {name} is expected, which has no name '
+        f'in front of it: give the {name} first, or as `{name}`'
+      )
+    values[name].value = argument
 
 
 def _flag_values(command: Command) -> flags.FlagValues:
@@ -188,7 +206,7 @@ def _help(command: Command, *, full: bool) -> str:
   more += 'flags of libraries too.\n'
   if full:
     more = f'\nFlags of libraries:\n{flags.FLAGS.get_help()}\n'
-  return help_text(command.about, command.examples, command.configs, more)
+  return help_text(command.about, command.usage, command.configs, more)
 
 
 def as_flags(message: str, values: flags.FlagValues) -> str:

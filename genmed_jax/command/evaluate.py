@@ -36,13 +36,13 @@ def main(config: EvaluateConfig) -> None:
   evaluation = plan.run()
   if jax.process_index() == 0:
     evaluation.save(folder)
-    sys.stdout.write(f'{evaluation}\n')
+    sys.stdout.write(f'{evaluation}\n\nresults are in {folder}\n')
 
 
 COMMAND = Command(
   name='evaluate',
   about='Scores generated image sets against real images.',
-  examples='genmed evaluate real/ ours=samples/ theirs=other/ '
+  example='genmed evaluate real/ ours=samples/ theirs=other/ '
   '--features=inception_v3 --output_dir=results',
   config=EvaluateConfig,
   main=main,

@@ -59,13 +59,13 @@ def config_of(kind: type, values: flags.FlagValues) -> Any:
 
 
 def help_text(
-  about: str, examples: str, kinds: tuple[type, ...], full: str
+  about: str, usage: str, kinds: tuple[type, ...], full: str
 ) -> str:
   """The help of a command: what it does, examples, its flags in groups.
 
   Args:
     about: First sentence.
-    examples: Lines of a shell.
+    usage: Its form, and an example.
     kinds: Configs of its options.
     full: Further flags, already laid out.
   """
@@ -75,8 +75,7 @@ def help_text(
     for field in dataclasses.fields(kind):
       group = groups.setdefault(field.metadata['option'].group, [])
       group.append(_described(field, width))
-  lines = [textwrap.fill(about, width), '', 'Example:', '']
-  lines += [f'  {line}' for line in examples.splitlines()]
+  lines = [textwrap.fill(about, width), '', usage]
   for group, described in groups.items():
     lines += ['', f'{group}:', '', *described]
   return '\n'.join(lines) + '\n' + full

@@ -38,7 +38,7 @@ def main(config: SampleConfig) -> None:
 COMMAND = Command(
   name='sample',
   about='Draws images from a generator that `genmed train` has trained.',
-  examples='genmed sample --generator=genmed_jax_training --output_dir=images',
+  example='genmed sample --generator=genmed_jax_training --output_dir=images',
   config=SampleConfig,
   main=main,
 )

@@ -48,12 +48,13 @@ def main(config: SensitivityConfig) -> None:
     for features, effects in by_network(study.effects).items():
       lines = f'{features}:', *verdict_lines(effects)
       sys.stdout.write('\n'.join(lines) + '\n')
+    sys.stdout.write(f'\nin words: {folder / "sensitivity.md"}\n')
 
 
 COMMAND = Command(
   name='sensitivity',
   about='Shows what each metric sees of controlled damage to real images.',
-  examples='genmed sensitivity slices.csv --subject_column=subject '
+  example='genmed sensitivity slices.csv --subject_column=subject '
   '--images=500 --features=inception_v3 --output_dir=study',
   config=SensitivityConfig,
   main=main,

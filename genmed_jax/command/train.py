@@ -31,7 +31,7 @@ COMMAND = Command(
   name='train',
   about='Trains a segmenter, a predictor of the Dice of its masks, a '
   'classifier or a generator.',
-  examples='genmed train --task=segmenter --train=images_with_masks/ '
+  example='genmed train --task=segmenter --train=images_with_masks/ '
   '--output_dir=segmenter',
   config=TrainingConfig,
   main=main,

@@ -4,7 +4,9 @@ import dataclasses
 from typing import Any
 
 from genmed_jax.data.formats import FORMS, IMAGE_COLUMNS
-from genmed_jax.networks.base import DTYPES
+from genmed_jax.metrics import METRICS
+from genmed_jax.networks import DTYPES
+from genmed_jax.networks import NETWORKS as NETWORKS_BY_NAME
 from genmed_jax.networks.preprocess import RESIZES
 from genmed_jax.options import option
 
@@ -48,8 +50,8 @@ class ScoringConfig:
   )
   features: tuple[str, ...] = option(
     ('inception_v3',),
-    help='Feature networks, NETWORK[:TAP] or segmenter:FOLDER. Not used for '
-    'sources of features.',
+    help='Feature networks, NETWORK[:TAP] or segmenter:FOLDER; networks are '
+    f'{", ".join(NETWORKS_BY_NAME)}. Not used for sources of features.',
     group=NETWORKS,
   )
   resize: str = option(
@@ -87,7 +89,8 @@ class ScoringConfig:
   )
   metrics: tuple[str, ...] = option(
     ('all',),
-    help='Names of metrics with commas between them, or all.',
+    help='Names of metrics with commas between them, or all, which are '
+    f'{", ".join(METRICS)}.',
     group=SCORES,
   )
   bootstrap: int = option(

@@ -30,7 +30,7 @@ from genmed_jax.report.evaluation import Evaluation
 
 
 def _with_options(function: Callable) -> Callable:
-  """Shows the options of an evaluation in a function's signature."""
+  """Shows the options of an evaluation in a function's signature and help."""
   signature = inspect.signature(function)
   shown = [
     p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD
@@ -46,6 +46,12 @@ def _with_options(function: Callable) -> Callable:
     if field.name not in (*signature.parameters, 'generated')
   ]
   function.__signature__ = signature.replace(parameters=shown)
+  lines = (
+    f'  {name}: {declared.help}'
+    for name, declared in options.options(EvaluationConfig).items()
+    if name not in (*signature.parameters, 'generated')
+  )
+  function.__doc__ += '\nOptions:\n' + '\n'.join(lines) + '\n'
   return function
 
 
@@ -70,9 +76,8 @@ def score(
       reference if None.
     test: Real images that it was not trained on; a seeded half of the
       training images if None.
-    **given: Options of ``EvaluationConfig``: ``features``, ``metrics``,
-      ``group_by``, ``seed``, ``cache_dir``, ... Lists may be sequences or text
-      with commas; None stands for the default.
+    **given: The options below. Lists may be sequences or text with commas;
+      None stands for the default.
 
   Returns:
     :class:`Evaluation`, whose ``rows`` have the columns of ``results.csv``.
@@ -130,7 +135,7 @@ class Evaluator:
       reference: Real images, as of :func:`score`.
       train: Images that the generator was trained on.
       test: Real images that it was not trained on.
-      **given: Options of ``EvaluationConfig``.
+      **given: The options of :func:`score`.
 
     Raises:
       UsageError: if a set or an option cannot be used (a ValueError).

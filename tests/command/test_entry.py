@@ -79,7 +79,8 @@ def test_help_lists_every_flag_in_whole_sentences(name, capsys):
   entry.run(command, ['--help'])
   text = capsys.readouterr().out
   assert text.startswith(command.about[:30])
-  assert f'genmed {name}' in text
+  assert f'Usage: genmed {name} ' in text
+  assert f'Example: genmed {name} ' in text
   for kind in command.configs:
     for option, declared in options.options(kind).items():
       assert re.search(rf'^  --(\[no\])?{option}\b', text, re.MULTILINE)
@@ -112,6 +113,7 @@ def test_messages_speak_of_flags(message, expected):
   [
     ((), 2, '--reference must be given'),
     (('real',), 2, '--generated must be given'),
+    (('a=b', 'c'), 2, 'stands where the reference is expected'),
     (('--refrence=a', '--generated=b'), 2, "Unknown command line flag 'refr"),
     (('a', 'b', '--seed=-1'), 2, 'seed'),
     (('a', 'b', '--on_error=stop'), 2, 'fail|skip'),

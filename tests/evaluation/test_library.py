@@ -109,6 +109,8 @@ def test_options_are_those_of_the_config(function):
   shown = set(inspect.signature(function).parameters) - {'self'}
   options = set(EvaluationConfig.__dataclass_fields__)
   assert options - {'generated'} == shown - {'generated'}
+  documented = inspect.getdoc(function) + (function.__init__.__doc__ or '')
+  assert all(f'  {name}: ' in documented for name in options - {'generated'})
 
 
 class Decoder(nnx.Module):

@@ -15,7 +15,7 @@ from genmed_jax.data.formats.phantoms import open_phantoms, PREFIX
 from genmed_jax.data.source import Source
 from genmed_jax.errors import UsageError
 
-__all__ = ['FORMS', 'IMAGE_COLUMNS', 'open_source']
+__all__ = ['FORMS', 'IMAGE_COLUMNS', 'open_source', 'split_name']
 
 FORMS = (
   'a folder of images, a .csv manifest, a .npz or .npy of images or features, '
@@ -66,7 +66,7 @@ def open_source(
 def _open_text(
   text: str, name: str | None, root: str | None, image_column: str | None
 ) -> Source | Features:
-  given_name, source = _split_name(text)
+  given_name, source = split_name(text)
   name = name or given_name
   path = Path(source).expanduser()
   if source.startswith(PREFIX):
@@ -84,7 +84,8 @@ def _open_text(
   )
 
 
-def _split_name(text: str) -> tuple[str | None, str]:
+def split_name(text: str) -> tuple[str | None, str]:
+  """The name in front of a source, if there is one, and the source."""
   name, equals, source = text.partition('=')
   if equals and re.fullmatch(r'[^/\\:?]+', name) and not Path(text).exists():
     return name, source
