@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import dataclasses
+import os
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from genmed_jax.evaluation.config import EvaluationConfig
 from genmed_jax.report.results import OVERALL, samples_file
 
 ImageSet = Source | Features
+
+_LONGEST_NAME = 240  # Bytes; a file being written has a few more.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +107,10 @@ def open_generated(config: EvaluationConfig) -> list[ImageSet]:
     )
   files = [samples_file(each.name) for each in sets]
   for each, file in zip(sets, files, strict=True):
+    if len(os.fsencode(file)) > _LONGEST_NAME:
+      raise UsageError(
+        f'the name of a generated set is too long for a file: {each.name!r}'
+      )
     if files.count(file) > 1:
       raise UsageError(
         f'two generated sets are called {each.name!r}, or nearly so: tell '

@@ -90,6 +90,7 @@ def test_features_are_kept_only_where_asked_and_by_content(
     ({'train': np.zeros((9, 5))}, 'reference has 6, train 5'),
     ({'generated': {}}, '`generated` is empty'),
     ({'generated': np.zeros((9, 8, 8))}, 'must hold the one or the other'),
+    ({'generated': {'é' * 150: np.zeros((9, 6))}}, 'too long for a file'),
     ({'generated': 'nowhere'}, "'nowhere': no such file or folder"),
     ({'generated': np.zeros((1, 6))}, 'generated: needs at least 2 images'),
     ({'generated': np.zeros((9, 6), int)}, 'features must be floats'),

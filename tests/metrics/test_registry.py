@@ -112,6 +112,15 @@ def test_overflow_is_a_note_not_a_number(random):
   assert score.notes == ('overflows: the features are too large',)
 
 
+@pytest.mark.filterwarnings('ignore:invalid value')
+def test_an_error_that_overflows_is_a_note_too(random):
+  x, y = np.float32(random.standard_normal((2, 20, 4)) * 1e22)
+  score = metrics.score('fd', compared(x, y))
+  assert np.isfinite(score.value)
+  assert score.interval is None
+  assert score.notes[-1].startswith('its error overflows')
+
+
 @pytest.mark.parametrize(
   ('names', 'expected'),
   [
