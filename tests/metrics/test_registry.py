@@ -128,12 +128,17 @@ def test_an_error_that_overflows_is_a_note_too(random):
     (['fd', ' kid', 'fd'], ['fd', 'kid']),
     (('fid', 'fd'), ['fid', 'fd']),
     ('all', list(metrics.METRICS)),
-    (['all'], list(metrics.METRICS)),
-    ([], []),
+    (['all', 'fd'], list(metrics.METRICS)),
   ],
 )
 def test_select(names, expected):
   assert metrics.select(names) == expected
+
+
+@pytest.mark.parametrize('names', ['', ' , ', []])
+def test_select_nothing(names):
+  with pytest.raises(ValueError, match='`metrics` is empty; it takes all, or'):
+    metrics.select(names)
 
 
 @pytest.mark.parametrize('names', ['fd,precison', ('fd', 'precison')])
@@ -176,7 +181,7 @@ def test_all_is_what_the_outputs_allow():
   ('names', 'complaint'),
   [
     ('fd,fid', 'fid is defined on inception_v3 .* not on one, two; ask for fd'),
-    ('kid,sfid', 'sfid needs spatial, which one, two lacks'),
+    ('kid,sfid', 'sfid needs spatial, which one, two lack'),
     (('predicted_dice',), 'predicted_dice needs predicted_dice, which one'),
   ],
 )
