@@ -51,7 +51,8 @@ def _with_options(function: Callable) -> Callable:
     for name, declared in options.options(EvaluationConfig).items()
     if name not in (*signature.parameters, 'generated')
   )
-  function.__doc__ += '\nOptions:\n' + '\n'.join(lines) + '\n'
+  documented = inspect.cleandoc(function.__doc__ or '')
+  function.__doc__ = '\n'.join([documented, '', 'Options:', *lines])
   return function
 
 
@@ -110,8 +111,10 @@ class Evaluator:
   """Scores one generated set after another against the same real images.
 
   For a training loop: the features and statistics of the real images are
-  computed once, and a set as large as an earlier one compiles nothing anew.
-  Call it with images, or collect them batch by batch with :meth:`update`.
+  computed once, and a set as large as an earlier one compiles nothing anew,
+  but for a small program where more near ties than before are settled, or
+  where the cells of ``ct`` come out larger. Call it with images, or collect
+  them batch by batch with :meth:`update`.
 
   Example:
     >>> random = np.random.default_rng(0)
