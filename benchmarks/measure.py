@@ -1,4 +1,4 @@
-"""How a benchmark times things and what it writes down."""
+"""Timings of benchmarks, and the lines they write."""
 
 from collections.abc import Callable, Iterator
 import contextlib

@@ -18,7 +18,7 @@ from genmed_jax.engine import mesh as mesh_lib
 
 @pytest.fixture(scope='session', autouse=True)
 def programs(tmp_path_factory, worker_id):
-  """What one process of the test run has compiled serves the others."""
+  """Shares compiled programs between the processes of a test run."""
   folder = tmp_path_factory.getbasetemp()
   if worker_id != 'master':
     folder = folder.parent
