@@ -8,7 +8,14 @@ from jax import lax
 import jax.numpy as jnp
 
 from genmed_jax.engine.rows import Rows
-from genmed_jax.engine.tiles import read_tile, tile_size, tile_start, write_tile
+from genmed_jax.engine.tiles import (
+  end_of,
+  read_tile,
+  tile_size,
+  tile_start,
+  tiles_until,
+  write_tile,
+)
 
 
 def fold_block(
@@ -18,7 +25,7 @@ def fold_block(
   origin: jax.Array,
   updates: tuple[Callable | None, Callable | None],
   dtype,
-  tile: int,
+  tiles: tuple[int, int],
   tick: Callable[[], None] | None,
   meets=True,
 ) -> tuple:
@@ -34,7 +41,7 @@ def fold_block(
     updates: Of the rows' and of the columns' state, as ``row_update`` of
       ``pairs.fold_pairs``.
     dtype: Of the products.
-    tile: Side of a tile, at most.
+    tiles: Rows and columns of a tile, at most.
     tick: Called when another row of tiles begins.
     meets: Whether any pair counts.
 
@@ -42,7 +49,11 @@ def fold_block(
     The states after the last tile.
   """
   n, m = rows[0].mask.shape[0], columns[0].mask.shape[0]
-  a, b = tile_size(n, tile), tile_size(m, tile)
+  a, b = tile_size(n, tiles[0]), tile_size(m, tiles[1])
+  down_end, right_end = (
+    tiles_until(end_of(side[0].mask), size)
+    for side, size in ((rows, a), (columns, b))
+  )
   same = len(states) == 1
 
   def down(i, states):
@@ -78,9 +89,9 @@ def fold_block(
 
     if tick:
       jax.debug.callback(tick)
-    return lax.fori_loop(i if same else 0, -(-m // b), right, states)
+    return lax.fori_loop(i if same else 0, right_end, right, states)
 
-  return lax.fori_loop(0, -(-n // a), down, tuple(states))
+  return lax.fori_loop(0, down_end, down, tuple(states))
 
 
 def _fold_tile(update, products, valid, own_info, other_info, state, t, axis):

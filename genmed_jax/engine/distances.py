@@ -1,33 +1,35 @@
-"""Squared distances: out of products, with their rounding, and exactly."""
+"""Squared distances: out of products, with their rounding, and exactly.
+
+All are functions of the rows that one device holds.
+"""
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.moments import row_mean
+from genmed_jax.engine.mesh import DATA_AXIS
 from genmed_jax.engine.pairs import others, own
 from genmed_jax.engine.rows import Rows
-from genmed_jax.engine.tiles import map_tiles
+from genmed_jax.engine.tiles import end_of, map_tiles
 
 _TILE = 128  # Rows whose partners are gathered at once.
 
 
-def common_origin(x: Rows) -> jax.Array:
-  """The mean of ``x``, rounded as its rows are, so that they centre well."""
-  mean = row_mean(x)[1]
-  features = jnp.promote_types(x.values.dtype, jnp.float32)
-  return mean.astype(features).astype(jnp.float64)
+def pair_info(x: Rows, origin: jax.Array) -> dict[str, jax.Array]:
+  """Per-row values for folds over distances: place and squared norm.
 
-
-@jax.jit
-def pair_info(x: Rows, origin) -> dict[str, jax.Array]:
-  """Per-row values for folds over distances: place and squared norm."""
+  Args:
+    x: This device's features ``[n, d]``.
+    origin: ``[d]`` float64, of the products.
+  """
+  n, width = x.values.shape
   norm = jnp.sum((x.values.astype(jnp.float64) - origin) ** 2, axis=1)
+  first = lax.axis_index(DATA_AXIS).astype(jnp.int32) * n
   return {
-    'index': jnp.arange(x.mask.shape[0], dtype=jnp.int32),
+    'index': first + jnp.arange(n, dtype=jnp.int32),
     'norm': norm,
-    'rounding': rounding(x.values.shape[1]) * norm,
+    'rounding': rounding(width) * norm,
   }
 
 
@@ -65,46 +67,33 @@ def pair_distances(x: Rows, y: Rows, partners: jax.Array) -> jax.Array:
   near-duplicates keep their digits.
 
   Args:
-    x: Features ``[n, d]``.
-    y: Features ``[m, d]``, over the same mesh.
-    partners: ``[n, c]``, positions of rows of ``y``, laid out as ``x``.
+    x: This device's features ``[n, d]``.
+    y: This device's features ``[m, d]``.
+    partners: ``[n, c]``, positions among the rows of ``y`` of all devices.
 
   Returns:
-    ``[n, c]`` float64, laid out as ``x``.
+    ``[n, c]`` float64.
   """
-  mesh = mesh_lib.mesh_of(x.values)
-  return _pair_distances(x.values, y.values, partners, mesh=mesh)
+  devices = lax.axis_size(DATA_AXIS)
+  block = y.values.shape[0]
+  me = lax.axis_index(DATA_AXIS)
+  end = end_of(x.mask)
 
+  def hop(h, carry):
+    y, total = carry
+    start = (me - h) % devices * block
 
-@mesh_lib.product_jit(static_argnames=())
-def _pair_distances(x, y, partners, *, mesh):
-  devices = mesh.devices.size
+    def one_row(row):
+      values, partners = row
+      here = (partners >= start) & (partners < start + block)
+      found = y[jnp.clip(partners - start, 0, block - 1)]
+      difference = found.astype(jnp.float64) - values.astype(jnp.float64)
+      return jnp.where(here, jnp.sum(difference**2, axis=1), 0.0)
 
-  def per_device(x, y, partners):
-    block = y.shape[0]
-    me = lax.axis_index(mesh_lib.DATA_AXIS)
+    total += map_tiles(
+      (x.values, partners), jax.vmap(one_row), tile=_TILE, end=end
+    )
+    return lax.ppermute(y, DATA_AXIS, mesh_lib.ring(devices, 1)), total
 
-    def hop(h, carry):
-      y, total = carry
-      start = (me - h) % devices * block
-
-      def one_row(row):
-        values, partners = row
-        here = (partners >= start) & (partners < start + block)
-        found = y[jnp.clip(partners - start, 0, block - 1)]
-        difference = found.astype(jnp.float64) - values.astype(jnp.float64)
-        return jnp.where(here, jnp.sum(difference**2, axis=1), 0.0)
-
-      total += map_tiles((x, partners), jax.vmap(one_row), tile=_TILE)
-      return lax.ppermute(y, mesh_lib.DATA_AXIS, mesh_lib.ring(mesh, 1)), total
-
-    total = jnp.zeros(partners.shape, jnp.float64)
-    return lax.fori_loop(0, devices, hop, (y, total))[1]
-
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=mesh_lib.ROWS,
-    out_specs=mesh_lib.ROWS,
-    check_vma=False,
-  )(x, y, partners)
+  total = jnp.zeros(partners.shape, jnp.float64)
+  return lax.fori_loop(0, devices, hop, (y.values, total))[1]

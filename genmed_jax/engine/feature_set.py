@@ -15,8 +15,8 @@ import numpy as np
 
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.mesh import to_host
+from genmed_jax.engine.moments import row_statistics, RowStatistics
 from genmed_jax.engine.rows import (
-  count_and_finite,
   gather,
   host_rows,
   Rows,
@@ -55,12 +55,26 @@ class FeatureSet:
   @property
   def count(self) -> int:
     """Number of images, on all processes."""
-    return self.get(_count_and_finite)[0]
+    return self.statistics.count
 
   @property
   def is_finite(self) -> bool:
     """Whether every feature is finite."""
-    return self.get(_count_and_finite)[1]
+    return self.statistics.is_finite
+
+  @property
+  def statistics(self) -> RowStatistics:
+    """Count, mean and total variance of the images."""
+    return self.get(_statistics)
+
+  @property
+  def origin(self) -> np.ndarray:
+    """The mean ``[d]`` float64, rounded as the rows are, for products.
+
+    Rows about it are exact where they are close to it.
+    """
+    features = np.promote_types(self.rows.values.dtype, np.float32)
+    return self.statistics.mean.astype(features).astype(np.float64)
 
   @property
   def shape(self) -> tuple[int, ...]:
@@ -168,9 +182,9 @@ class LocalFeatures(FeatureSet):
   @property
   def is_finite(self) -> bool:
     """Whether every feature is finite."""
-    if not self._is_whole and self._whole.is_finite:
-      return True
-    return super().is_finite
+    if not self._is_whole:
+      return self._whole.is_finite or self.get(_are_shares_finite)
+    return self.get(_are_shares_finite)
 
   @property
   def mesh(self) -> Mesh:
@@ -224,6 +238,15 @@ def _count_of_shares(x: LocalFeatures) -> int:
   return mesh_lib.global_rows(len(x._items))[1]
 
 
-def _count_and_finite(x: FeatureSet) -> tuple[int, bool]:
-  count, finite = map(to_host, count_and_finite(x.rows))
-  return int(count), bool(finite)
+def _are_shares_finite(x: LocalFeatures) -> bool:
+  share = x._share()
+  finite = all(
+    np.isfinite(share[start : start + 4096]).all()
+    for start in range(0, len(share), 4096)
+  )
+  return bool(mesh_lib.from_all(np.array(finite)).all())
+
+
+def _statistics(x: FeatureSet) -> RowStatistics:
+  with jax.enable_x64(True):
+    return row_statistics(x.rows)

@@ -9,18 +9,22 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.engine.distances import (
-  common_origin,
-  pair_info,
-  squared_distances,
-)
+from genmed_jax.engine.distances import pair_info, squared_distances
+from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.mesh import to_host
-from genmed_jax.engine.pairs import fold_own_pairs, fold_pairs, others, own
-from genmed_jax.engine.rows import map_rows, put_rows, Rows, spread_rows
+from genmed_jax.engine.pairs import (
+  fold_own_pairs,
+  fold_pairs,
+  others,
+  own,
+  pair_program,
+)
+from genmed_jax.engine.rows import Rows, spread_rows, TILE
+from genmed_jax.engine.tiles import end_of, map_tiles
 
 OFFSET = 1.0  # Of the polynomial kernel.
 CMMD_BANDWIDTH = 10.0  # Of the kernel of unit rows.
-_SMALL_TILE = 256  # Of sets of 1000: little is computed below the diagonal.
+_UNION_TILE = 250, 250  # Little is computed below the diagonal.
 
 
 class Columns(NamedTuple):
@@ -48,8 +52,8 @@ class Weighted(NamedTuple):
 
 
 def weighted_mmd(
-  x: Rows,
-  y: Rows,
+  x: FeatureSet,
+  y: FeatureSet,
   asked: list[Weighted],
   *,
   bandwidth: float = 1.0,
@@ -59,58 +63,38 @@ def weighted_mmd(
   Constants drop out of it, so kernels leave out what costs them digits.
   """
   kernels = tuple(weighted.kernel for weighted in asked)
-  origin = common_origin(x)
-  update = _sums(kernels)
-  info = []
-  for rows, weights in (
-    (x, [weighted.weights_x for weighted in asked]),
-    (y, [weighted.weights_y for weighted in asked]),
-  ):
-    weights = [spread_rows(rows, w) for w in weights]
-    info.append(
-      pair_info(rows, origin)
-      | _kernel_info(rows, origin, bandwidth)
-      | {'weights': weights}
+  context = x.origin, np.float64(bandwidth)
+  weights = [
+    [spread_rows(side.rows, w) for w in given]
+    for side, given in (
+      (x, [weighted.weights_x for weighted in asked]),
+      (y, [weighted.weights_y for weighted in asked]),
     )
-  zeros = [
-    [jnp.zeros_like(w, jnp.float64) for w in each['weights']] for each in info
   ]
+  x, y = x.rows, y.rows
   own_sums = [
-    fold_own_pairs(rows, update, _add, none, origin=origin, info=each)
-    for rows, none, each in zip((x, y), zeros, info, strict=True)
+    _own_sums((rows, given), context, kernels=kernels)
+    for rows, given in zip((x, y), weights, strict=True)
   ]
-  cross_sums = fold_pairs(
-    x,
-    y,
-    origin=origin,
-    row_update=update,
-    column_update=update,
-    row_info=info[0],
-    column_info=info[1],
-    row_state=zeros[0],
-    column_state=zeros[1],
-  )
+  cross_sums = _cross_sums((x, y, *weights), context, kernels=kernels)
+  own_sums, cross_sums = jax.tree.map(to_host, (own_sums, cross_sums))
   found = []
-  for which in range(len(asked)):
-    weights = [each['weights'][which] for each in info]
-    halves = [
+  for which, weighted in enumerate(asked):
+    (value_x, variance_x), (value_y, variance_y) = (
       _own_half(
-        weights[side],
+        weights[side][which],
         own_sums[side][which],
         cross_sums[side][which],
-        weights[1 - side],
-        asked[which].diagonal,
+        weights[1 - side][which],
+        weighted.diagonal,
       )
       for side in (0, 1)
-    ]
-    (value_x, variance_x), (value_y, variance_y) = halves
-    found.append(
-      Columns(*map(to_host, (value_x + value_y, variance_x, variance_y)))
     )
+    found.append(Columns(value_x + value_y, variance_x, variance_y))
   return found
 
 
-def union_mmd(x: Rows, y: Rows, *, origin) -> Columns:
+def union_mmd(x: Rows, y: Rows, *, origin: np.ndarray) -> Columns:
   """Polynomial MMD² of all images of two small sets: pairs in their union.
 
   One triangle of small tiles, where :func:`weighted_mmd` would take three
@@ -121,35 +105,91 @@ def union_mmd(x: Rows, y: Rows, *, origin) -> Columns:
     y: Features ``[m, d]``, over the same mesh.
     origin: ``[d]``, of the products.
   """
-  values, mask = (
-    put_rows(x, jnp.concatenate(pair)) for pair in zip(x, y, strict=True)
+  sides, sums = _union_sums((x, y), origin, tile=_UNION_TILE)
+  sides, sums = to_host(sides), to_host(sums)
+  shares, variances = _own_half(
+    sides, sums, sums[:, ::-1], sides[:, ::-1], None
   )
-  union = Rows(values, mask)
-  side = np.repeat([[1.0, 0.0], [0.0, 1.0]], [len(x.mask), len(y.mask)], axis=0)
-  weights = put_rows(x, np.float32(side)) * mask[:, None]
+  return Columns(shares.sum(keepdims=True), variances[:1], variances[1:])
+
+
+@pair_program(own=True, static=('kernels',))
+def _own_sums(rows, context, *, kernels, walk):
+  x, weights = rows
+  origin, bandwidth = context
+  return fold_own_pairs(
+    x,
+    walk,
+    _sums(kernels),
+    _add,
+    _nothing(weights),
+    origin=origin,
+    info=_kernel_info(x, origin, bandwidth) | {'weights': weights},
+  )
+
+
+@pair_program(static=('kernels',))
+def _cross_sums(rows, context, *, kernels, walk):
+  x, y, weights_x, weights_y = rows
+  origin, bandwidth = context
+  return fold_pairs(
+    x,
+    y,
+    walk,
+    origin=origin,
+    row_update=_sums(kernels),
+    column_update=_sums(kernels),
+    row_info=_kernel_info(x, origin, bandwidth) | {'weights': weights_x},
+    column_info=_kernel_info(y, origin, bandwidth) | {'weights': weights_y},
+    row_state=_nothing(weights_x),
+    column_state=_nothing(weights_y),
+  )
+
+
+@pair_program()
+def _union_sums(rows, origin, *, walk):
+  x, y = rows
+  end = end_of(x.mask)  # Without a gap: loops go to the last that counts.
+  union = jax.tree.map(
+    lambda a, b: lax.dynamic_update_slice_in_dim(
+      jnp.concatenate([a, jnp.zeros_like(b)]), b, end, 0
+    ),
+    x,
+    y,
+  )
+  is_x = jnp.arange(len(union.mask)) < end
+  side = jnp.stack([is_x, ~is_x], axis=1) * union.mask[:, None]
+  side = side.astype(jnp.float32)
   sums = fold_own_pairs(
     union,
+    walk,
     _sums((polynomial_kernel,)),
     _add,
-    [jnp.zeros_like(weights, jnp.float64)],
+    _nothing([side]),
     origin=origin,
-    info=_kernel_info(union, origin) | {'weights': [weights]},
-    tile=_SMALL_TILE,
-  )[0]
-  shares, variances = _own_half(
-    weights, sums, sums[:, ::-1], weights[:, ::-1], None
+    info=_kernel_info(union, origin, 1.0) | {'weights': [side]},
   )
-  value = shares.sum(keepdims=True)
-  return Columns(*map(to_host, (value, variances[:1], variances[1:])))
+  return side, sums[0]
 
 
-def _kernel_info(x: Rows, origin, bandwidth=1.0) -> dict[str, jax.Array]:
-  """Per-row values for kernels, beyond those for distances, float32."""
-  return map_rows(x, _known_of_row, (origin, np.float64(bandwidth)))
+def _nothing(weights: list[jax.Array]) -> list[jax.Array]:
+  """Sums over no pairs."""
+  return [jnp.zeros_like(w, jnp.float64) for w in weights]
 
 
-def _known_of_row(row, context):
-  origin, bandwidth = context
+def _kernel_info(x: Rows, origin, bandwidth) -> dict[str, jax.Array]:
+  """Per-row values for kernels and distances."""
+
+  def of_tile(values):
+    return jax.vmap(_known_of_row, (0, None, None))(
+      values.astype(jnp.float64), origin, bandwidth
+    )
+
+  known = map_tiles(x.values, of_tile, tile=TILE, end=end_of(x.mask))
+  return pair_info(x, origin) | known
+
+
+def _known_of_row(row, origin, bandwidth):
   width = row.shape[0]
   length = jnp.sqrt(row @ row)
   known = {
@@ -227,11 +267,11 @@ def _add(state, other):
   return jax.tree.map(jnp.add, state, other)
 
 
-@jax.jit
 def _own_half(weights, own_sums, cross_sums, other_weights, diagonal):
   """One set's share of MMD² and its jackknife variance, both ``[S]``."""
-  weights = weights.astype(jnp.float64)
-  size, other_size = weights.sum(0), other_weights.sum(0, dtype=jnp.float64)
+  size, other_size = (
+    w.sum(axis=0, dtype=np.float64) for w in (weights, other_weights)
+  )
   if diagonal is None:
     own_mean = own_sums / (size - 1)
   else:

@@ -6,7 +6,6 @@ padded to a multiple of the device count and carry a mask, so a kernel counts
 rows by summing the mask and never by looking at a shape.
 """
 
-from collections.abc import Callable
 import functools
 
 import jax
@@ -44,8 +43,15 @@ def local_share(n: int) -> range:
 
 def global_rows(n_local: int) -> tuple[int, int]:
   """Start of this process's rows among all, and the number of all."""
-  counts = multihost_utils.process_allgather(np.array(n_local)).reshape(-1)
+  counts = from_all(np.array(n_local))
   return int(counts[: jax.process_index()].sum()), int(counts.sum())
+
+
+def from_all(value: np.ndarray) -> np.ndarray:
+  """A number of this process, of all processes, ``[processes]``."""
+  if jax.process_count() == 1:
+    return value.reshape(-1)
+  return multihost_utils.process_allgather(value).reshape(-1)
 
 
 def to_mesh(mesh: Mesh, local: np.ndarray) -> jax.Array:
@@ -77,9 +83,8 @@ def has_fast_float64(mesh: Mesh) -> bool:
   return mesh.devices.flat[0].platform != 'tpu'
 
 
-def ring(mesh: Mesh, step: int) -> list[tuple[int, int]]:
+def ring(devices: int, step: int) -> list[tuple[int, int]]:
   """Everyone's block moves on by so many devices: a ``ppermute``'s pairs."""
-  devices = mesh.devices.size
   return [(i, (i + step) % devices) for i in range(devices)]
 
 
@@ -95,54 +100,51 @@ def to_host(x: jax.Array) -> np.ndarray:
   return multihost_utils.process_allgather(x, tiled=True)
 
 
-def network_options(mesh: Mesh) -> dict[str, str]:
+def network_options(mesh: Mesh) -> dict:
   """XLA options for a network's program on this mesh.
 
   On CPU, XLA's own convolutions reach about a third of the speed of the
   YNNPACK kernels that ship with it but are off by default.
   """
-  return _fusion_options(mesh, 'DOT')
+  return _known(mesh, _ynn_fusions('DOT'))
 
 
-def product_options(mesh: Mesh) -> dict[str, str]:
+def product_options(mesh: Mesh) -> dict:
   """XLA options for a program of large matrix products on this mesh.
 
   On CPU, XLA by default fuses a product with the reduction that follows into
   one YNNPACK call of a half to a quarter of the speed of two.
   """
-  return _fusion_options(mesh, 'INDIVIDUAL_DOT', 'REDUCE')
+  return _known(mesh, _PRODUCTS)
 
 
-def product_jit(*, static_argnames: tuple[str, ...]) -> Callable:
-  """``jax.jit`` with :func:`product_options` of the ``mesh`` argument."""
+def tile_options(mesh: Mesh) -> dict:
+  """The same for products whose tiles are read by many fused loops.
 
-  def wrap(function: Callable) -> Callable:
-    @functools.cache
-    def compiled(mesh: Mesh) -> Callable:
-      return jax.jit(
-        function,
-        static_argnames=('mesh', *static_argnames),
-        compiler_options=product_options(mesh),
-      )
+  On CPU, XLA's newer emitters take a third longer to compile such loops,
+  which are no faster for it.
+  """
+  return _known(mesh, _PRODUCTS, ('xla_cpu_use_fusion_emitters', False))
 
-    @functools.wraps(function)
-    def call(*args, mesh: Mesh, **kwargs):
-      return compiled(mesh)(*args, mesh=mesh, **kwargs)
 
-    return call
+def _ynn_fusions(*kinds: str) -> tuple[str, str]:
+  kinds = ','.join(f'LIBRARY_FUSION_TYPE_{kind}' for kind in kinds)
+  return 'xla_cpu_experimental_ynn_fusion_type', kinds
 
-  return wrap
+
+_PRODUCTS = _ynn_fusions('INDIVIDUAL_DOT', 'REDUCE')
 
 
 @functools.cache
-def _fusion_options(mesh: Mesh, *kinds: str) -> dict[str, str]:
-  """YNNPACK options on CPU; none if this XLA knows no such option."""
+def _known(mesh: Mesh, *options: tuple) -> dict:
+  """Those of the options that this XLA knows; none but on CPU."""
   if not is_cpu(mesh):
     return {}
-  kinds = ','.join(f'LIBRARY_FUSION_TYPE_{kind}' for kind in kinds)
-  options = {'xla_cpu_experimental_ynn_fusion_type': kinds}
   try:
-    jax.jit(lambda: 0, compiler_options=options)()
+    jax.jit(lambda: 0, compiler_options=dict(options))()
   except jax.errors.JaxRuntimeError:
-    return {}
-  return options
+    if len(options) == 1:
+      return {}
+    alone = (_known(mesh, option) for option in options)
+    return {name: value for known in alone for name, value in known.items()}
+  return dict(options)

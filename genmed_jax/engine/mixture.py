@@ -5,7 +5,6 @@ their rows laid over the devices; each step of the fit is one sweep over them,
 tile by tile, in closed form: no graph is recorded and nothing else is stored.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -15,9 +14,12 @@ import numpy as np
 
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.distances import rounding
-from genmed_jax.engine.mesh import to_host
+from genmed_jax.engine.mesh import DATA_AXIS, to_host
+from genmed_jax.engine.program import program
 from genmed_jax.engine.rows import host_rows, Rows
-from genmed_jax.engine.tiles import fold_tiles, map_tiles
+from genmed_jax.engine.tiles import end_of, fold_tiles, map_tiles
+
+SHRINK = 0.9**2  # Of squared distances to a last centre, where it is shrunk.
 
 _SWEPT = 64  # Rows of distances taken at once: what a core's cache holds.
 _EVALUATED = 1024  # Rows whose distances are computed at once.
@@ -33,6 +35,9 @@ class Fit(NamedTuple):
     clamp: Bounds of a log variance.
     per_dimension: Whether the loss is divided by the features' width, which
       Adam's epsilon sees.
+    from_nearest: Whether a component starts from its distance to the nearest
+      image, not from 0, and the last column is one too, of weight one.
+    floor: Added to that distance.
     tolerance: After six steps the fit ends where the loss per dimension has
       stayed this close for five; never if 0.
   """
@@ -42,13 +47,15 @@ class Fit(NamedTuple):
   decay_after: int
   clamp: tuple[float, float]
   per_dimension: bool
+  from_nearest: bool
+  floor: float
   tolerance: float
 
 
 def squared_distances_to(
-  x: Rows, centres: np.ndarray, scale: np.ndarray | float = 1.0
+  x: Rows, centres: np.ndarray, shrunk: np.ndarray | None = None
 ) -> jax.Array:
-  """Squared distances ``[n, m]`` float32, laid out as ``x``.
+  """Squared distances ``[n, padded_count(m) + 1]`` float32, laid out as ``x``.
 
   What float32 products cannot tell from zero is zero: a mixture fitted to its
   own centres must see them.
@@ -56,123 +63,101 @@ def squared_distances_to(
   Args:
     x: Rows ``[n, d]`` float32, of about zero mean.
     centres: ``[m, d]``, float32.
-    scale: ``[m]``, what the distances to each are multiplied by.
+    shrunk: A last centre ``[d]``, for the last column, whose distances are
+      multiplied by :data:`SHRINK`.
   """
-  mesh = mesh_lib.mesh_of(x.values)
-  scale = np.broadcast_to(np.float32(scale), len(centres))
-  return _distances(x.values, jnp.asarray(centres), scale, mesh=mesh)
-
-
-def least_distances(distances: jax.Array, mask: jax.Array) -> np.ndarray:
-  """Of the rows that count, to each centre, ``[m]``."""
-  mesh = mesh_lib.mesh_of(distances)
-  return to_host(_least(distances, mask, mesh=mesh))
+  padded = _pad_centres(centres)
+  scale = np.ones(len(padded), np.float32)
+  if shrunk is not None:
+    padded[-1], scale[-1] = shrunk, SHRINK
+  return _distances(x, (padded, scale))
 
 
 def fit_log_variances(
-  distances: jax.Array,
-  mask: jax.Array,
-  width: int,
-  start: np.ndarray,
-  log_weights: np.ndarray,
-  fit: Fit,
+  distances: jax.Array, mask: jax.Array, width: int, count: int, fit: Fit
 ) -> np.ndarray:
-  """Log variances that make the images likely.
+  """Log variances that make the images likely, ``[count]``.
 
   Args:
-    distances: Squared, of images to centres, ``[n, m]``.
+    distances: From :func:`squared_distances_to`.
     mask: ``[n]``.
     width: Of the features.
-    start: Log variances to start from, ``[m]``.
-    log_weights: Of the components, ``[m]``.
-    fit: How.
+    count: Number of components, of equal weight.
+    fit: Options of the fit.
   """
-  mesh = mesh_lib.mesh_of(distances)
-  start, log_weights = (np.float32(v) for v in (start, log_weights))
-  fitted = _fit(
-    distances, mask, start, log_weights, width=width, fit=fit, mesh=mesh
-  )
-  return to_host(fitted)
+  weights = _pad(_equal_weights(count), distances.shape[1], -np.inf)
+  weights[-1] = 0.0 if fit.from_nearest else -np.inf
+  fitted = _fit((distances, mask), (weights, fit, width))
+  return to_host(fitted)[:count]
 
 
 def negative_log_likelihoods(
-  x: Rows,
-  centres: np.ndarray,
-  log_variances: np.ndarray,
-  log_weights: np.ndarray,
+  x: Rows, centres: np.ndarray, log_variances: np.ndarray
 ) -> np.ndarray:
-  """Of the rows that count, without the factor of 2 pi, ``[count]`` float64."""
-  mesh = mesh_lib.mesh_of(x.values)
-  values = _log_likelihoods(
-    x.values,
-    *(jnp.float32(v) for v in (centres, log_variances, log_weights)),
-    mesh=mesh,
+  """Of the rows that count, without the factor of 2 pi, ``[count]`` float64.
+
+  Args:
+    x: Rows ``[n, d]`` float32, of about zero mean.
+    centres: ``[m, d]``, of components of equal weight.
+    log_variances: ``[m]``.
+  """
+  padded = _pad_centres(centres)
+  columns = len(padded)
+  context = (
+    padded,
+    _pad(log_variances, columns, 0.0),
+    _pad(_equal_weights(len(centres)), columns, -np.inf),
   )
+  values = _log_likelihoods(x, context)
   return -host_rows(values, x.mask).astype(np.float64)
 
 
-@mesh_lib.product_jit(static_argnames=())
-def _distances(x, centres, scale, *, mesh):
-  def per_device(x, centres, scale):
-    norms = jnp.sum(centres**2, axis=1)
-    return map_tiles(
-      x,
-      lambda tile: scale * _to_centres(tile, centres, norms),
-      tile=_EVALUATED,
-    )
-
-  return _over(mesh, per_device, 2)(x, centres, scale)
+def _padded_count(count: int) -> int:
+  """Centres are padded to whole thousands: to few sizes."""
+  return -(-count // 1000) * 1000
 
 
-@functools.partial(jax.jit, static_argnames=('mesh',))
-def _least(distances, mask, *, mesh):
-  def per_device(distances, mask):
-    # Tile by tile: XLA would mask a second array as large first.
-    def one_tile(rows, fresh, least):
-      del fresh  # A row seen twice changes no minimum.
-      tile, counts = rows
-      found = jnp.where(counts[:, None], tile, jnp.inf).min(axis=0)
-      return jnp.minimum(least, found)
-
-    nothing = jnp.full(distances.shape[1], jnp.inf, distances.dtype)
-    return lax.pmin(
-      fold_tiles((distances, mask), one_tile, nothing, tile=_SWEPT),
-      mesh_lib.DATA_AXIS,
-    )
-
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=(mesh_lib.ROWS,) * 2,
-    out_specs=mesh_lib.REPLICATED,
-    check_vma=False,
-  )(distances, mask)
+def _pad_centres(centres: np.ndarray) -> np.ndarray:
+  count, width = centres.shape
+  padded = np.zeros((_padded_count(count) + 1, width), np.float32)
+  padded[:count] = centres
+  return padded
 
 
-@mesh_lib.product_jit(static_argnames=())
-def _log_likelihoods(x, centres, log_variances, log_weights, *, mesh):
-  def per_device(x, centres, log_variances, log_weights):
-    slope, intercept = _components(log_variances, log_weights, x.shape[1])
-    norms = jnp.sum(centres**2, axis=1)
-    return map_tiles(
-      x,
-      lambda tile: jax.nn.logsumexp(
-        slope * _to_centres(tile, centres, norms) + intercept, axis=1
-      ),
-      tile=_EVALUATED,
-    )
-
-  return _over(mesh, per_device, 3)(x, centres, log_variances, log_weights)
+def _pad(values: np.ndarray, columns: int, fill: float) -> np.ndarray:
+  padded = np.full(columns, fill, np.float32)
+  padded[: len(values)] = values
+  return padded
 
 
-def _over(mesh, per_device, replicated):
-  """Runs on the rows of every device, beside so many replicated arrays."""
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=(mesh_lib.ROWS,) + (mesh_lib.REPLICATED,) * replicated,
-    out_specs=mesh_lib.ROWS,
-    check_vma=False,
+def _equal_weights(count: int) -> np.ndarray:
+  return np.full(count, -np.log(count))
+
+
+@program(out=mesh_lib.ROWS)
+def _distances(x, context):
+  centres, scale = context
+  norms = jnp.sum(centres**2, axis=1)
+  return map_tiles(
+    x.values,
+    lambda tile: scale * _to_centres(tile, centres, norms),
+    tile=_EVALUATED,
+    end=end_of(x.mask),
+  )
+
+
+@program(out=mesh_lib.ROWS)
+def _log_likelihoods(x, context):
+  centres, log_variances, log_weights = context
+  slope, intercept = _components(log_variances, log_weights, x.values.shape[1])
+  norms = jnp.sum(centres**2, axis=1)
+  return map_tiles(
+    x.values,
+    lambda tile: jax.nn.logsumexp(
+      slope * _to_centres(tile, centres, norms) + intercept, axis=1
+    ),
+    tile=_EVALUATED,
+    end=end_of(x.mask),
   )
 
 
@@ -191,46 +176,55 @@ def _components(log_variances, log_weights, width):
   return slope, log_weights - width / 2 * log_variances
 
 
-@mesh_lib.product_jit(static_argnames=('width', 'fit'))
-def _fit(distances, mask, start, log_weights, *, width, fit, mesh):
+@program(out=mesh_lib.REPLICATED)
+def _fit(rows, context):
   import optax
 
-  rate = optax.piecewise_constant_schedule(fit.rate, {fit.decay_after: 0.1})
-  adam = optax.adam(rate)
+  log_weights, fit, width = context
+  adam = optax.scale_by_adam()
+  count = lax.psum(rows[1].sum(), DATA_AXIS)
+  scale = 1 / (count * jnp.where(fit.per_dimension, width, 1.0))
+  end = end_of(rows[1])
+  start = jnp.log((_least(rows, end) + fit.floor) / width)
+  start = jnp.where(fit.from_nearest, start.at[-1].set(0.0), 0.0)
 
-  def per_device(distances, mask, start, log_weights):
-    count = lax.psum(mask.sum(), mesh_lib.DATA_AXIS)
-    scale = 1 / (count * width) if fit.per_dimension else 1 / count
+  def one_step(carry):
+    step, log_variances, state, losses, _ = carry
+    slope, intercept = _components(log_variances, log_weights, width)
+    total, share, spread = lax.psum(
+      _sweep(rows, end, slope, intercept), DATA_AXIS
+    )
+    gradient = scale * (slope * spread + width / 2 * share)
+    change, state = adam.update(gradient, state)
+    rate = fit.rate * jnp.where(step < fit.decay_after, 1.0, 0.1)
+    log_variances = jnp.clip(log_variances - rate * change, *fit.clamp)
+    losses = jnp.roll(losses, 1).at[0].set(-total / (count * width))
+    still = jnp.abs(losses - losses[0]).max()
+    done = (step > 5) & (still < fit.tolerance)
+    return step + 1, log_variances, state, losses, done
 
-    def one_step(carry):
-      step, log_variances, state, losses, _ = carry
-      slope, intercept = _components(log_variances, log_weights, width)
-      total, share, spread = lax.psum(
-        _sweep(distances, mask, slope, intercept), mesh_lib.DATA_AXIS
-      )
-      gradient = scale * (slope * spread + width / 2 * share)
-      change, state = adam.update(gradient, state)
-      log_variances = jnp.clip(log_variances + change, *fit.clamp)
-      losses = jnp.roll(losses, 1).at[0].set(-total / (count * width))
-      still = jnp.abs(losses - losses[0]).max()
-      done = (step > 5) & (still < fit.tolerance)
-      return step + 1, log_variances, state, losses, done
-
-    carry = 0, start, adam.init(start), jnp.full(5, jnp.inf), False
-    return lax.while_loop(
-      lambda carry: (carry[0] < fit.steps) & ~carry[-1], one_step, carry
-    )[1]
-
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=(mesh_lib.ROWS,) * 2 + (mesh_lib.REPLICATED,) * 2,
-    out_specs=mesh_lib.REPLICATED,
-    check_vma=False,
-  )(distances, mask, start, log_weights)
+  carry = 0, start, adam.init(start), jnp.full(5, jnp.inf), False
+  return lax.while_loop(
+    lambda carry: (carry[0] < fit.steps) & ~carry[-1], one_step, carry
+  )[1]
 
 
-def _sweep(distances, mask, slope, intercept):
+def _least(rows, end):
+  """Distance from the nearest image to each centre, ``[m]``."""
+
+  # Tile by tile: XLA would mask a second array as large first.
+  def one_tile(rows, fresh, least):
+    del fresh  # A row seen twice changes no minimum.
+    tile, counts = rows
+    found = jnp.where(counts[:, None], tile, jnp.inf).min(axis=0)
+    return jnp.minimum(least, found)
+
+  nothing = jnp.full(rows[0].shape[1], jnp.inf, rows[0].dtype)
+  least = fold_tiles(rows, one_tile, nothing, tile=_SWEPT, end=end)
+  return lax.pmin(least, DATA_AXIS)
+
+
+def _sweep(rows, end, slope, intercept):
   """Log likelihood of all rows, and each component's part in it.
 
   With r the responsibilities: sums of log likelihood ``[]``, of r ``[m]`` and
@@ -253,4 +247,4 @@ def _sweep(distances, mask, slope, intercept):
     )
 
   nothing = jnp.zeros((), jnp.float32), *(jnp.zeros_like(slope),) * 2
-  return fold_tiles((distances, mask), one_tile, nothing, tile=_SWEPT)
+  return fold_tiles(rows, one_tile, nothing, tile=_SWEPT, end=end)

@@ -7,30 +7,100 @@ and in float32 by default, for they are where the time goes: a caller who
 cannot live with their rounding (``distances.rounding``) settles what is too
 close to call in float64. Rows stay on their device; blocks of the other set,
 with what is known of and folded for them, travel around the ring of devices.
+
+The folds are parts of a :func:`pair_program`.
 """
 
 from collections.abc import Callable, Iterator
 import contextlib
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 import tqdm
 
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.blocks import fold_block
+from genmed_jax.engine.mesh import DATA_AXIS
+from genmed_jax.engine.program import mesh_of_rows, program
 from genmed_jax.engine.rows import Rows
 
-TILE = 1024  # Products of smaller tiles are slower, larger ones not faster.
-_LONG = 400  # Tiles a device takes in a fold that shows its progress.
+_TILE = 1000  # Products of smaller tiles are slower, larger ones not faster.
+_SMALL = 1000  # Rows on a device from which on that holds; below it
+_SMALL_TILE = 250  # tiles of this size waste less on a set's last tile.
+_LONG = 4e8  # Pairs a device takes in a fold that shows its progress.
 
 _bars: list[tqdm.tqdm] = []  # Of the fold that is running.
+
+
+class Walk(NamedTuple):
+  """The way through all pairs.
+
+  Attributes:
+    tiles: Rows and columns of a tile, at most.
+    dtype: Of the products.
+    shown: Whether progress is shown.
+  """
+
+  tiles: tuple[int, int]
+  dtype: Any = jnp.float32
+  shown: bool = False
+
+  @property
+  def tick(self) -> Callable[[], None] | None:
+    """Called when a device comes to another row of tiles."""
+    return _tick if self.shown else None
+
+
+def pair_program(
+  *, out=mesh_lib.ROWS, own: bool = False, static: tuple[str, ...] = ()
+) -> Callable:
+  """A ``program`` whose rows begin with one set, or two, and their pairs.
+
+  The function takes ``(rows, context, *, walk, **static)``; callers may give
+  ``tile``, rows and columns of a tile, and ``dtype``, of the products.
+
+  Args:
+    out: As of ``program``.
+    own: Whether the pairs are those of one set.
+    static: As of ``program``.
+  """
+
+  def wrap(function: Callable) -> Callable:
+    compiled = program(out=out, static=('walk', *static))(function)
+
+    @functools.wraps(function)
+    def call(
+      rows, context=(), *, tile=(None, None), dtype=jnp.float32, **options
+    ):
+      x, y = rows[0], rows[0] if own else rows[1]
+      mesh = mesh_of_rows(rows)
+      tiles = tuple(
+        given or _tile(side, mesh)
+        for given, side in zip(tile, (x, y), strict=True)
+      )
+      with _progress(mesh, x, y, own, tiles) as shown:
+        walk = Walk(tiles, dtype, shown)
+        found = compiled(rows, context, walk=walk, **options)
+        return jax.block_until_ready(found) if shown else found
+
+    return call
+
+  return wrap
+
+
+def _tile(x: Rows, mesh: Mesh) -> int:
+  few = len(x.mask) <= _SMALL * mesh.devices.size
+  return _SMALL_TILE if few else _TILE
 
 
 def fold_pairs(
   x: Rows,
   y: Rows,
+  walk: Walk,
   *,
   origin: jax.Array,
   row_update: Callable | None = None,
@@ -39,14 +109,13 @@ def fold_pairs(
   column_info: Any = (),
   row_state: Any = (),
   column_state: Any = (),
-  dtype=jnp.float32,
-  tile: int = TILE,
 ) -> tuple[Any, Any]:
   """Folds over every pair of a row of ``x`` and a row of ``y``.
 
   Args:
-    x: Features ``[n, d]``.
-    y: Features ``[m, d]``, over the same mesh.
+    x: This device's features ``[n, d]``.
+    y: This device's features ``[m, d]``.
+    walk: The way through them.
     origin: ``[d]``, subtracted from both sets before the products.
     row_update: What a row of ``x`` folds over the rows of ``y``: a pure
       function ``(products [a, b], valid [a, b], own info, others' info,
@@ -58,39 +127,43 @@ def fold_pairs(
     column_info: The same for each row of ``y``, ``[m, ...]``.
     row_state: Pytree of ``[n, ...]``, what is folded for each row.
     column_state: The same for each row of ``y``, ``[m, ...]``.
-    dtype: Of the products.
-    tile: Side of a tile, at most; memory grows with its square.
 
   Returns:
     ``(row_state, column_state)`` after the last tile.
   """
-  mesh = mesh_lib.mesh_of(x.values)
-  with _progress(mesh, x, y, mesh.devices.size, tile) as shown:
-    folded = _fold_pairs(
-      (x, row_info),
-      (y, column_info),
-      row_state,
-      column_state,
-      origin,
-      updates=(row_update, column_update),
-      mesh=mesh,
-      dtype=dtype,
-      tile=tile,
-      shown=shown,
+  devices = lax.axis_size(DATA_AXIS)
+  ring = mesh_lib.ring(devices, 1)
+  rows, columns = (x, row_info), (y, column_info)
+  updates = row_update, column_update
+
+  def fold(columns, states):
+    return fold_block(
+      rows, columns, states, origin, updates, walk.dtype, walk.tiles, walk.tick
     )
-    return jax.block_until_ready(folded) if shown else folded
+
+  def hop(_, carry):
+    columns, *states = carry
+    row_state, column_state = fold(columns, states)
+    columns, column_state = lax.ppermute(
+      (columns, column_state), DATA_AXIS, ring
+    )
+    return columns, row_state, column_state
+
+  if devices == 1:  # The ring would hold the columns twice more.
+    return fold(columns, (row_state, column_state))
+  carry = columns, row_state, column_state
+  return lax.fori_loop(0, devices, hop, carry)[1:]
 
 
 def fold_own_pairs(
   x: Rows,
+  walk: Walk,
   update: Callable,
   merge: Callable,
   state: Any,
   *,
   origin: jax.Array,
   info: Any = (),
-  dtype=jnp.float32,
-  tile: int = TILE,
 ) -> Any:
   """Folds over every pair of two different rows of ``x``.
 
@@ -99,147 +172,68 @@ def fold_own_pairs(
   block, and blocks that travel half way around the ring.
 
   Args:
-    x: Features ``[n, d]``.
+    x: This device's features ``[n, d]``.
+    walk: The way through them.
     update: As ``row_update`` of :func:`fold_pairs`.
     merge: Pure function of two states ``[a, ...]``, folded over different
       pairs, to the state folded over all of them.
     state: Pytree of ``[n, ...]``, what is folded for each row: of no pairs.
     origin: ``[d]``, subtracted before the products.
     info: Pytree of ``[n, ...]``, what the update knows of each row.
-    dtype: Of the products.
-    tile: Side of a tile, at most; memory grows with its square.
 
   Returns:
     The state after the last tile.
   """
-  mesh = mesh_lib.mesh_of(x.values)
-  with _progress(mesh, x, x, mesh.devices.size // 2 + 1, tile) as shown:
-    folded = _fold_own_pairs(
-      (x, info),
-      state,
-      origin,
-      update=update,
-      merge=merge,
-      mesh=mesh,
-      dtype=dtype,
-      tile=tile,
-      shown=shown,
+  devices = lax.axis_size(DATA_AXIS)
+  half = devices // 2
+  rows, nothing = (x, info), state
+  options = (update, update), walk.dtype, walk.tiles, walk.tick
+  (state,) = fold_block(rows, rows, (nothing,), origin, *options)
+  me = lax.axis_index(DATA_AXIS)
+
+  def hop(h, carry):
+    columns, *states = carry
+    columns, states[1] = lax.ppermute(
+      (columns, states[1]), DATA_AXIS, mesh_lib.ring(devices, 1)
     )
-    return jax.block_until_ready(folded) if shown else folded
+    # Two devices meet twice where the ring is even: one of them counts.
+    meets = (2 * h < devices) | (me < (me - h) % devices)
+    return columns, *fold_block(rows, columns, states, origin, *options, meets)
+
+  if not half:
+    return state
+  carry = rows, state, nothing
+  _, state, away = lax.fori_loop(1, half + 1, hop, carry)
+  home = lax.ppermute(away, DATA_AXIS, mesh_lib.ring(devices, -half))
+  return merge(state, home)
 
 
 def own(values: jax.Array, axis: int) -> jax.Array:
-  """Lays what is known of the rows that fold beside their products."""
+  """Broadcasts values of the rows that fold along ``axis`` of a tile."""
   return jnp.expand_dims(values, axis)
 
 
 def others(values: jax.Array, axis: int) -> jax.Array:
-  """Lays what is known of the rows they fold over beside the products."""
+  """Broadcasts values of the rows that are folded over, for a tile."""
   return jnp.expand_dims(values, 1 - axis)
 
 
-@mesh_lib.product_jit(static_argnames=('updates', 'dtype', 'tile', 'shown'))
-def _fold_pairs(
-  rows,
-  columns,
-  row_state,
-  column_state,
-  origin,
-  *,
-  updates,
-  mesh,
-  dtype,
-  tile,
-  shown,
-):
-  ring = mesh_lib.ring(mesh, 1)
-  tick = _tick if shown else None
-
-  def per_device(rows, columns, row_state, column_state, origin):
-    def fold(columns, states):
-      return fold_block(
-        rows, columns, states, origin, updates, dtype, tile, tick
-      )
-
-    def hop(_, carry):
-      columns, *states = carry
-      row_state, column_state = fold(columns, states)
-      columns, column_state = lax.ppermute(
-        (columns, column_state), mesh_lib.DATA_AXIS, ring
-      )
-      return columns, row_state, column_state
-
-    if mesh.devices.size == 1:  # The ring would hold the columns twice more.
-      return fold(columns, (row_state, column_state))
-    carry = columns, row_state, column_state
-    return lax.fori_loop(0, mesh.devices.size, hop, carry)[1:]
-
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=(mesh_lib.ROWS,) * 4 + (mesh_lib.REPLICATED,),
-    out_specs=mesh_lib.ROWS,
-    check_vma=False,
-  )(rows, columns, row_state, column_state, origin)
-
-
-@mesh_lib.product_jit(
-  static_argnames=('update', 'merge', 'dtype', 'tile', 'shown')
-)
-def _fold_own_pairs(
-  rows, state, origin, *, update, merge, mesh, dtype, tile, shown
-):
-  devices = mesh.devices.size
-  half = devices // 2
-  both = update, update
-  tick = _tick if shown else None
-
-  def per_device(rows, nothing, origin):
-    (state,) = fold_block(
-      rows, rows, (nothing,), origin, both, dtype, tile, tick
-    )
-    me = lax.axis_index(mesh_lib.DATA_AXIS)
-
-    def hop(h, carry):
-      columns, *states = carry
-      columns, states[1] = lax.ppermute(
-        (columns, states[1]), mesh_lib.DATA_AXIS, mesh_lib.ring(mesh, 1)
-      )
-      # Two devices meet twice where the ring is even: one of them counts.
-      meets = (2 * h < devices) | (me < (me - h) % devices)
-      return columns, *fold_block(
-        rows, columns, states, origin, both, dtype, tile, tick, meets
-      )
-
-    if not half:
-      return state
-    carry = rows, state, nothing
-    _, state, away = lax.fori_loop(1, half + 1, hop, carry)
-    home = lax.ppermute(away, mesh_lib.DATA_AXIS, mesh_lib.ring(mesh, -half))
-    return merge(state, home)
-
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=(mesh_lib.ROWS, mesh_lib.ROWS, mesh_lib.REPLICATED),
-    out_specs=mesh_lib.ROWS,
-    check_vma=False,
-  )(rows, state, origin)
-
-
 @contextlib.contextmanager
-def _progress(mesh, x: Rows, y: Rows, hops: int, tile: int) -> Iterator[bool]:
+def _progress(
+  mesh: Mesh, x: Rows, y: Rows, own: bool, tiles: tuple[int, int]
+) -> Iterator[bool]:
   """Shows how far a long fold is; yields whether it is long."""
-  rows, columns = (len(r.mask) // mesh.devices.size for r in (x, y))
-  tiles = -(-rows // tile) * hops
-  if tiles * -(-columns // tile) < _LONG:
+  devices = mesh.devices.size
+  hops = devices // 2 + 1 if own else devices
+  rows, columns = (len(side.mask) // devices for side in (x, y))
+  if rows * columns * hops < _LONG:
     yield False
     return
-  total = tiles * len(mesh.local_devices)
   with tqdm.tqdm(
     desc=f'{len(x.mask)} x {len(y.mask)} pairs',
-    total=total,
+    total=-(-rows // tiles[0]) * hops * len(mesh.local_devices),
     unit='row',
+    leave=False,
     disable=jax.process_index() != 0,
   ) as bar:
     _bars.append(bar)

@@ -1,26 +1,32 @@
 """Rows over the mesh, and sums and maps over them.
 
-Rows are padded so that every device holds equally many, and carry a mask: a
-kernel counts rows by summing the mask and never by looking at a shape. Sums
-and maps take the rows tile by tile, device by device, and never hold more
-than a tile. Statistics of pairs of rows are in ``pairs``.
+Rows are padded to one of few sizes, so that sets of many sizes share compiled
+programs, and carry a mask: a kernel counts rows by summing the mask and never
+by looking at a shape. Sums and maps take the rows tile by tile, device by
+device, and never hold more than a tile. Statistics of pairs of rows are in
+``pairs``.
 """
 
 from collections.abc import Callable
+import functools
 from typing import Any, NamedTuple
 
 import jax
 from jax import lax
-from jax.experimental import multihost_utils
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 import numpy as np
 
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.mesh import to_host
-from genmed_jax.engine.tiles import fold_tiles, map_tiles
+from genmed_jax.engine.program import program
+from genmed_jax.engine.tiles import end_of, fold_tiles, map_tiles
 
 TILE = 256  # Rows of 2048 float64 features: they stay in a core's cache.
+
+# Rows a device holds of a small set, padding included. A set of more is not
+# padded: its statistics take longer than their compilation.
+_SIZES = (1000, 4000, 16000)
 
 
 class Rows(NamedTuple):
@@ -28,6 +34,15 @@ class Rows(NamedTuple):
 
   values: jax.Array
   mask: jax.Array
+
+
+def padded_size(count: int) -> int:
+  """Rows that a device holds for ``count`` of them: the least size that fits.
+
+  Padding costs memory, at most that of 16,000 rows, and next to no time:
+  loops end at the last row that counts.
+  """
+  return next((size for size in _SIZES if count <= size), count)
 
 
 def shard_rows(mesh: Mesh, local: np.ndarray) -> Rows:
@@ -39,24 +54,36 @@ def shard_rows(mesh: Mesh, local: np.ndarray) -> Rows:
       differ between processes.
 
   Returns:
-    Rows in process order, zero-padded so that every device holds equally
-    many, with the padding masked out.
+    Rows in process order, as many on one device as on another but for one,
+    zero-padded to :func:`padded_size` with the padding masked out.
   """
-  counts = multihost_utils.process_allgather(np.array(len(local)))
-  local_devices = len(mesh.local_devices)
-  per_device = max(1, -(-int(np.max(counts)) // local_devices))
-  mask = np.arange(per_device * local_devices) < len(local)
-  if padding := len(mask) - len(local):  # Or a copy is saved.
-    local = np.pad(local, [(0, padding)] + [(0, 0)] * (local.ndim - 1))
-  return Rows(mesh_lib.to_mesh(mesh, local), mesh_lib.to_mesh(mesh, mask))
+  devices = len(mesh.local_devices)
+  most = -(-len(local) // devices)
+  if devices < mesh.devices.size:
+    most = int(mesh_lib.from_all(np.array(most)).max())
+  size = padded_size(most)
+  if len(local) == devices * size:  # As it lies; a copy is saved.
+    mask = np.ones(len(local), bool)
+    return Rows(mesh_lib.to_mesh(mesh, local), mesh_lib.to_mesh(mesh, mask))
+  bounds = np.arange(devices + 1) * len(local) // devices
+  values = np.zeros((devices, size, *local.shape[1:]), local.dtype)
+  mask = np.arange(size) < np.diff(bounds)[:, None]
+  for block, start, end in zip(values, bounds, bounds[1:], strict=False):
+    block[: end - start] = local[start:end]
+  values = values.reshape(-1, *local.shape[1:])
+  return Rows(*(mesh_lib.to_mesh(mesh, v) for v in (values, mask.reshape(-1))))
 
 
 def as_rows(values) -> Rows:
-  """Wraps an array ``[n, ...]``, sharded or not: all of its rows count."""
+  """Wraps an array ``[n, ...]``: all of its rows count.
+
+  A NumPy array is laid on the default device, padded; a device array stays
+  as it is, sharded or not.
+  """
   if not isinstance(values, jax.Array):
-    values = jnp.asarray(values)
-  mask = jnp.ones(values.shape[0], bool, device=_row_sharding(values))
-  return Rows(values, mask)
+    return shard_rows(mesh_lib.data_mesh(jax.local_devices()[:1]), values)
+  mask = np.ones(values.shape[0], bool)
+  return Rows(values, jax.device_put(mask, _row_sharding(values)))
 
 
 def _row_sharding(values: jax.Array):
@@ -65,43 +92,39 @@ def _row_sharding(values: jax.Array):
   return values.sharding
 
 
-def put_rows(like: Rows, values: np.ndarray) -> jax.Array:
-  """Lays ``values [n, ...]``, known to every process, as ``like`` is laid."""
-  return jax.device_put(values, _row_sharding(like.values))
+def spread_rows(x: Rows, values: np.ndarray) -> np.ndarray:
+  """Values of the rows of ``x`` that count, in their places, ``[n, ...]``.
 
-
-def spread_rows(x: Rows, values: np.ndarray) -> jax.Array:
-  """Lays values of the rows of ``x`` that count, ``[count, ...]``, as ``x``."""
+  Args:
+    x: Rows ``[n, d]``.
+    values: ``[count, ...]``, known to every process. The rest gets zeros.
+  """
   mask = to_host(x.mask)
   spread = np.zeros((len(mask), *values.shape[1:]), values.dtype)
   spread[mask] = values
-  return put_rows(x, spread)
+  return spread
 
 
-def take_rows(
-  x: Rows, positions: np.ndarray, *, few_sizes: bool = True
-) -> Rows:
-  """The rows at ``positions``, in this order, laid out over the same mesh.
-
-  Padded to one of few sizes, for few compilations; without ``few_sizes``, for
-  numbers that do not vary, by no more than the devices need.
-  """
+def take_rows(x: Rows, positions: np.ndarray) -> Rows:
+  """The rows at ``positions``, in this order, laid out over the same mesh."""
   sharding = _row_sharding(x.values)
-  each = -(-len(positions) // len(sharding.device_set))
-  if few_sizes:
-    each = _common_size(each)
-  padding = each * len(sharding.device_set) - len(positions)
-  mask = np.arange(len(positions) + padding) < len(positions)
+  devices = len(sharding.device_set)
+  bounds = np.arange(devices + 1) * len(positions) // devices
+  counts = np.diff(bounds)
+  mask = np.arange(padded_size(counts.max())) < counts[:, None]
+  places = np.zeros(mask.shape, np.int32)
+  places[mask] = positions
+  mask = jax.device_put(mask.reshape(-1), sharding)
+  return Rows(_taker(sharding)(x.values, places.reshape(-1)), mask)
+
+
+@functools.cache
+def _taker(sharding) -> Callable:
   # One compiled gather: indexing by hand takes three times as long.
-  taken = jnp.take(x.values, np.pad(positions, (0, padding)), axis=0)
-  return Rows(jax.device_put(taken, sharding), jax.device_put(mask, sharding))
-
-
-def _common_size(count: int) -> int:
-  """The least of few sizes that holds so many rows."""
-  if count > 1024:
-    return -(-count // 1024) * 1024
-  return 1 << max(0, count - 1).bit_length()
+  return jax.jit(
+    lambda values, places: jnp.take(values, places, axis=0),
+    out_shardings=sharding,
+  )
 
 
 def host_rows(values: jax.Array, mask: jax.Array) -> np.ndarray:
@@ -137,16 +160,14 @@ def fold_rows(
     tile: Rows in a tile, at most.
 
   Returns:
-    The state after the last tile, on every device.
+    The state after the last tile, on the host.
   """
-  mesh = mesh_lib.mesh_of(x.values)
-  return _fold_rows(
-    (x, info), context, state, update=update, mesh=mesh, tile=tile
-  )
+  found = _fold_rows((x, info), (context, state), update=update, tile=tile)
+  return jax.tree.map(to_host, found)
 
 
 def map_rows(x: Rows, function: Callable, context: Any) -> Any:
-  """Applies ``function`` to every row, a tile at a time.
+  """Applies ``function`` to every row that counts, a tile at a time.
 
   Args:
     x: Rows ``[n, d]``.
@@ -154,53 +175,34 @@ def map_rows(x: Rows, function: Callable, context: Any) -> Any:
     context: Pytree that every row sees whole.
 
   Returns:
-    Leaves ``[n, ...]``, laid out as ``x``; padding has values too.
+    Leaves ``[n, ...]``, laid out as ``x``.
   """
-  mesh = mesh_lib.mesh_of(x.values)
-  return _map_rows(x.values, context, function=function, mesh=mesh)
+  return _map_rows(x, context, function=function)
 
 
-@jax.jit
-def count_and_finite(x: Rows) -> tuple[jax.Array, jax.Array]:
-  """Number of the rows that count, and whether all of them are finite."""
-  finite = jnp.all(jnp.isfinite(x.values) | ~x.mask[:, None])
-  return x.mask.sum(), finite
+@program(
+  out=mesh_lib.REPLICATED,
+  static=('update', 'tile'),
+  options=mesh_lib.product_options,
+)
+def _fold_rows(rows, given, *, update, tile):
+  context, state = given
+
+  def one_tile(rows, fresh, state):
+    x, info = rows
+    valid = x.mask & fresh
+    # Padding may hold a NaN, which no weight of zero takes out of a sum.
+    values = jnp.where(valid[:, None], x.values, 0).astype(jnp.float64)
+    return update(values, valid, info, context, state)
+
+  end = end_of(rows[0].mask)
+  state = fold_tiles(rows, one_tile, state, tile=tile, end=end)
+  return lax.psum(state, mesh_lib.DATA_AXIS)
 
 
-@mesh_lib.product_jit(static_argnames=('update', 'tile'))
-def _fold_rows(rows, context, state, *, update, mesh, tile):
-  def per_device(rows, context, state):
-    def one_tile(rows, fresh, state):
-      x, info = rows
-      valid = x.mask & fresh
-      # Padding may hold a NaN, which no weight of zero takes out of a sum.
-      values = jnp.where(valid[:, None], x.values, 0).astype(jnp.float64)
-      return update(values, valid, info, context, state)
+@program(out=mesh_lib.ROWS, static=('function',))
+def _map_rows(x, context, *, function):
+  def one_tile(rows):
+    return jax.vmap(function, (0, None))(rows.astype(jnp.float64), context)
 
-    state = fold_tiles(rows, one_tile, state, tile=tile)
-    return lax.psum(state, mesh_lib.DATA_AXIS)
-
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=(mesh_lib.ROWS, mesh_lib.REPLICATED, mesh_lib.REPLICATED),
-    out_specs=mesh_lib.REPLICATED,
-    check_vma=False,
-  )(rows, context, state)
-
-
-@mesh_lib.product_jit(static_argnames=('function',))
-def _map_rows(values, context, *, function, mesh):
-  def per_device(values, context):
-    def one_tile(rows):
-      return jax.vmap(function, (0, None))(rows.astype(jnp.float64), context)
-
-    return map_tiles(values, one_tile, tile=TILE)
-
-  return jax.shard_map(
-    per_device,
-    mesh=mesh,
-    in_specs=(mesh_lib.ROWS, mesh_lib.REPLICATED),
-    out_specs=mesh_lib.ROWS,
-    check_vma=False,
-  )(values, context)
+  return map_tiles(x.values, one_tile, tile=TILE, end=end_of(x.mask))

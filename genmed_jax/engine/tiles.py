@@ -1,9 +1,9 @@
 """Tiles of the rows that one device holds.
 
 A tile is what a loop takes at once; nothing as large as the rows is made
-beside them. Tiles are of one size, so that the last one wastes little: 10,000
-rows are ten tiles of 1000 where at most 1024 are asked for, and all pairs of
-them take a tenth less time than in ten of 1024.
+beside them. Loops end at the last row that counts, which is known when they
+run and not when they are compiled: sets of a thousand and of seventy rows,
+padded to one size, share a program and each pays for its own tiles alone.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,23 @@ import jax.numpy as jnp
 
 
 def tile_size(n: int, longest: int) -> int:
-  """Rows in each of the fewest equal tiles that are no longer."""
+  """Rows in each of the fewest equal tiles that are no longer.
+
+  Equal ones waste the least where all rows count: 10,100 rows are eleven
+  tiles of 919 where at most 1000 are asked for.
+  """
   return -(-n // -(-n // longest))
+
+
+def tiles_until(end: jax.Array, size: int) -> jax.Array:
+  """Number of tiles that hold the rows before ``end``."""
+  return -(-end // size)
+
+
+def end_of(mask: jax.Array) -> jax.Array:
+  """The row after the last that counts, int32; 0 if none does."""
+  places = jnp.arange(1, len(mask) + 1, dtype=jnp.int32)
+  return jnp.max(jnp.where(mask, places, 0), initial=0)
 
 
 def tile_start(n: int, t, size: int) -> jax.Array:
@@ -47,7 +62,9 @@ def write_tile(rows: Any, tile: Any, t) -> Any:
   )
 
 
-def fold_tiles(rows: Any, update: Callable, state: Any, *, tile: int) -> Any:
+def fold_tiles(
+  rows: Any, update: Callable, state: Any, *, tile: int, end
+) -> Any:
   """The state after ``update(tile, fresh, state)`` of every tile.
 
   Args:
@@ -55,18 +72,18 @@ def fold_tiles(rows: Any, update: Callable, state: Any, *, tile: int) -> Any:
     update: Pure; ``fresh [a]`` is false for rows that it has seen.
     state: Pytree to start from.
     tile: Rows in a tile, at most.
+    end: Rows from here on are left out, but for those of the last tile.
   """
-  n = len(jax.tree.leaves(rows)[0])
-  size = tile_size(n, tile)
+  size = tile_size(len(jax.tree.leaves(rows)[0]), tile)
   return lax.fori_loop(
     0,
-    -(-n // size),
+    tiles_until(end, size),
     lambda t, state: update(*read_tile(rows, t, size), state),
     state,
   )
 
 
-def map_tiles(rows: Any, function: Callable, *, tile: int) -> Any:
+def map_tiles(rows: Any, function: Callable, *, tile: int, end) -> Any:
   """Values of all rows, ``function`` of one tile after the other.
 
   In place: ``lax.map`` would copy the rows first and join its batches last.
@@ -75,6 +92,7 @@ def map_tiles(rows: Any, function: Callable, *, tile: int) -> Any:
     rows: Pytree of ``[n, ...]``.
     function: Pure, of a tile ``[a, ...]`` to a pytree of ``[a, ...]``.
     tile: Rows in a tile, at most.
+    end: Rows from here on get zeros, but for those of the last tile.
   """
   n = len(jax.tree.leaves(rows)[0])
   size = tile_size(n, tile)
@@ -87,5 +105,8 @@ def map_tiles(rows: Any, function: Callable, *, tile: int) -> Any:
     jax.eval_shape(one_tile, 0),
   )
   return lax.fori_loop(
-    0, -(-n // size), lambda t, done: write_tile(done, one_tile(t), t), nothing
+    0,
+    tiles_until(end, size),
+    lambda t, done: write_tile(done, one_tile(t), t),
+    nothing,
   )

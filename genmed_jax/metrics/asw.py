@@ -1,13 +1,11 @@
 """Sliced Wasserstein distance in closed form."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
-from genmed_jax.engine.mesh import to_host
-from genmed_jax.engine.rows import fold_rows, host_rows, map_rows, Rows
+from genmed_jax.engine.rows import host_rows, map_rows, Rows
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
@@ -26,8 +24,8 @@ def approximate_sliced_wasserstein(
 
   is the mean squared distance of the projections, c being centred rows; its
   root is returned. Sums are float64 and about an image of the set, so an
-  offset costs nothing and one pass is enough. The standard error is the
-  infinitesimal jackknife, another pass.
+  offset costs nothing. The standard error is the infinitesimal jackknife,
+  another pass.
 
   Args:
     x: Real features, ``[n, d]``.
@@ -45,8 +43,10 @@ def approximate_sliced_wasserstein(
   References:
     Nadjahi et al., 2021, theorem 1 and section 3.2.
   """
-  mean_x, spread_x = _first_moments(x.rows)
-  mean_y, spread_y = _first_moments(y.rows)
+  (mean_x, spread_x), (mean_y, spread_y) = (
+    (side.statistics.mean, np.sqrt(side.statistics.total_variance / side.width))
+    for side in (x, y)
+  )
   difference = mean_x - mean_y
   gap = spread_x - spread_y
   value = np.sqrt(np.mean(difference**2) + gap**2)
@@ -62,37 +62,6 @@ def approximate_sliced_wasserstein(
     )
   )
   return Estimate(float(value), float(np.sqrt(variance) / (2 * value)))
-
-
-def _first_moments(x: Rows) -> tuple[np.ndarray, float]:
-  """Mean ``[d]`` and root mean square distance from it, per coordinate."""
-  width = x.values.shape[1]
-  centre = _first_row(x)
-  zeros = np.zeros(()), np.zeros(width), np.zeros(())
-  sums = fold_rows(x, _add, zeros, context=centre)
-  centre, count, total, squares = map(to_host, (centre, *sums))
-  drift = total / count
-  square = max(squares / count - drift @ drift, 0.0)
-  return centre + drift, np.sqrt(square / width)
-
-
-@jax.jit
-def _first_row(x: Rows) -> jax.Array:
-  # As an array of one place: XLA gathers all devices' rows to slice them.
-  return x.values[jnp.argmax(x.mask)[None]][0].astype(jnp.float64)
-
-
-def _add(values, valid, info, centre, state):
-  """Adds to the count, sum and squared norms about the centre."""
-  del info
-  count, total, squares = state
-  weight = valid.astype(values.dtype)
-  centred = values - centre
-  return (
-    count + weight.sum(),
-    total + weight @ centred,
-    squares + weight @ jnp.sum(centred**2, axis=1),
-  )
 
 
 def _jackknife_variance(x: Rows, mean, difference, spread, gap) -> float:

@@ -7,8 +7,8 @@ import scipy.linalg
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.moments import moments
-from genmed_jax.engine.nearest import nearest_neighbours
-from genmed_jax.engine.rows import as_rows, host_rows, map_rows, Rows, take_rows
+from genmed_jax.engine.nearest import search
+from genmed_jax.engine.rows import as_rows, host_rows, map_rows
 from genmed_jax.errors import TooFewImages
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.metrics.memorisation import held_out_note
@@ -81,18 +81,15 @@ def copying_test_in_cells(
   y_cells: np.ndarray,
 ) -> Estimate:
   """:func:`copying_test` of features that are reduced and cut already."""
-  sets = [(as_rows(train), train_cells), (as_rows(test), test_cells)]
-  sets.append((as_rows(y), y_cells))
+  sets = (train, train_cells), (test, test_cells), (y, y_cells)
   total = weight = variance = 0.0
   for cell in np.unique(train_cells):
-    inside, real, made = (
-      take_rows(rows, np.flatnonzero(cells == cell)) for rows, cells in sets
-    )
-    if not real.mask.any():
+    inside, real, made = (images[cells == cell] for images, cells in sets)
+    if len(real) == 0:
       raise TooFewImages('a cell of the training images has no test image')
-    if made.mask.sum() <= _FEWEST:
+    if len(made) <= _FEWEST:
       continue
-    share = float(real.mask.sum()) / len(test)
+    share = len(real) / len(test)
     statistic, error = _mann_whitney(
       *(_to_nearest(inside, each) for each in (made, real))
     )
@@ -104,15 +101,20 @@ def copying_test_in_cells(
   return Estimate(total / weight, float(np.sqrt(variance)) / weight)
 
 
-def _to_nearest(train: Rows, images: Rows) -> np.ndarray:
+def _to_nearest(train: np.ndarray, images: np.ndarray) -> np.ndarray:
   """Squared distances to the nearest training image."""
-  return nearest_neighbours(train, images).squared[:, 0]
+  # About the mean of the training set, and narrow: float64 takes no longer
+  # than float32 and a second look.
+  origin = np.zeros(train.shape[1])
+  sets = as_rows(images), as_rows(train)
+  return search(*sets, origin, dtype=jnp.float64).squared[:, 0]
 
 
 def _principal(sets: list[FeatureSet], components: int) -> list[np.ndarray]:
   """Features on the principal axes of the first set, host float64."""
   if sets[0].width <= components:
-    return [each.to_host().astype(np.float64) for each in sets]
+    mean = sets[0].statistics.mean
+    return [each.to_host() - mean for each in sets]
   mean, axes = _leading(sets[0], components)
   return [
     host_rows(map_rows(each.rows, _project, (mean, axes)), each.rows.mask)
@@ -130,8 +132,8 @@ def _leading(x: FeatureSet, count: int) -> tuple[np.ndarray, np.ndarray]:
     rounding = len(rows) * np.finfo(np.float64).eps
     kept = squares > rounding * max(squares[-1], 0.0)
     return mean, rows.T @ (vectors[:, kept] / np.sqrt(squares[kept]))
+  fit = moments(x.rows)
   # Which way the axes point needs no more digits than float32 has.
-  fit = moments(x.rows, dtype=jnp.float32)
   return fit.mean, _largest(np.float32(fit.scatter), count)[1]
 
 
@@ -175,16 +177,22 @@ def _k_means(features: np.ndarray, start, **options):
 
 def _mann_whitney(q: np.ndarray, p: np.ndarray) -> tuple[float, float]:
   """Standardised count of pairs with q > p, ties half, and its error."""
-  from scipy import stats
-
   m, n = len(q), len(p)
-  ranks = stats.rankdata(np.concatenate([q, p]))
-  above = ranks[:m] - stats.rankdata(q)  # How many p each q exceeds.
-  below = m - (ranks[m:] - stats.rankdata(p))  # How many q exceed each p.
+  above = _exceeded(q, p)
+  below = m - _exceeded(p, q)
   unit = np.sqrt(m * n * (m + n + 1) / 12)
   value = (above.sum() - (m * n / 2 - 0.5)) / unit
   error = np.sqrt(np.var(above) * m + np.var(below) * n) / unit
   return float(value), float(error)
+
+
+def _exceeded(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+  """How many of the others each value exceeds, ties half."""
+  others = np.sort(others)
+  below, up_to = (
+    np.searchsorted(others, values, side) for side in ('left', 'right')
+  )
+  return (below + up_to) / 2
 
 
 def _score(

@@ -9,9 +9,8 @@ import scipy.linalg
 
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
-from genmed_jax.engine.mesh import to_host
-from genmed_jax.engine.moments import Moments, moments, row_mean
-from genmed_jax.engine.rows import host_rows, map_rows
+from genmed_jax.engine.moments import Moments, moments
+from genmed_jax.engine.rows import host_rows, map_rows, padded_size
 from genmed_jax.errors import TooFewImages
 from genmed_jax.metrics.base import (
   Alias,
@@ -129,8 +128,9 @@ def fit_gaussian(x: FeatureSet) -> Gaussian:
     ValueError: if a feature is not finite or there are fewer than two images.
   """
   if x.count < x.width:
-    mean = to_host(row_mean(x.rows)[1])
-    centred = x.to_host().astype(np.float64) - mean
+    centred = x.to_host().astype(np.float64)
+    mean = centred.mean(axis=0)
+    centred -= mean
     return Gaussian(x.count, mean, centred.T / np.sqrt(x.count - 1), True)
   fit = moments(x.rows)
   return Gaussian(x.count, fit.mean, _factor(fit), False)
@@ -185,23 +185,43 @@ def _map_roots(fit_x, fit_y, cross):
   return np.float32(from_x), np.float32(from_y)
 
 
+def padded_columns(factor: np.ndarray) -> np.ndarray:
+  """A factor ``[d, r]`` with columns of zeros: of few shapes, for any rank."""
+  width, rank = factor.shape
+  padded = np.zeros((width, min(width, padded_size(rank))), factor.dtype)
+  padded[:, :rank] = factor
+  return padded
+
+
 def _jackknife_variance(
   x: FeatureSet, fit: Gaussian, root, difference
 ) -> float:
-  count = np.float64(fit.count)
-  slopes = map_rows(x.rows, _slope, (fit.mean, root, difference, count))
-  return fit.count * np.var(host_rows(slopes, x.rows.mask), ddof=1)
+  if fit.is_low_rank:  # Then the fit holds the images.
+    rows = fit.factor.T * np.sqrt(fit.count - 1)
+    slopes = _slopes(
+      rows, rows.astype(root.dtype) @ root, difference, fit.count
+    )
+  else:
+    count = np.float64(fit.count)
+    context = fit.mean, padded_columns(root), difference, count
+    slopes = map_rows(x.rows, _slope, context)
+    slopes = host_rows(slopes, x.rows.mask)
+  return fit.count * np.var(slopes, ddof=1)
 
 
 def _slope(row, context):
-  """Derivative of the distance by the weight of one row."""
   mean, root, difference, count = context
   centred = row - mean
   mapped = jnp.matmul(
     centred.astype(root.dtype), root, precision=lax.Precision.HIGHEST
   )
-  own = (centred @ centred - mapped @ mapped) / (count - 1)
-  return own + 2 / count * (difference @ centred)
+  return _slopes(centred, mapped, difference, count)
+
+
+def _slopes(centred, mapped, difference, count):
+  """Derivative of the distance by the weight of a row, or of several."""
+  own = ((centred**2).sum(-1) - (mapped**2).sum(-1)) / (count - 1)
+  return own + 2 / count * (centred @ difference)
 
 
 def fewer_than_features(c: Comparison) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 import functools
 
-import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.mesh import to_host
-from genmed_jax.engine.moments import Moments, moments, row_mean
+from genmed_jax.engine.moments import Moments, moments
 from genmed_jax.engine.rows import (
   fold_rows,
   host_rows,
@@ -25,6 +24,7 @@ from genmed_jax.metrics.frechet import (
   fewer_than_features,
   fit_gaussian,
   Gaussian,
+  padded_columns,
   root_trace,
 )
 from genmed_jax.statistics.direction import Direction
@@ -82,28 +82,29 @@ def frechet_distance_infinity(
   drawn = np.zeros((m, sizes), bool)
   for column, count in enumerate(counts):
     drawn[random.choice(m, count, replace=False), column] = True
-  distances = _distances(y.rows, x.get(fit_gaussian), drawn)
+  distances = _distances(y, x.get(fit_gaussian), drawn)
   (slope, value), covariance = np.polyfit(1 / counts, distances, 1, cov=True)
   error = float(np.sqrt(covariance[1, 1]))
   return Estimate(float(value), error, {'slope': float(slope)})
 
 
-def _distances(y: Rows, fit_x: Gaussian, drawn: np.ndarray) -> list[float]:
+def _distances(
+  y: FeatureSet, fit_x: Gaussian, drawn: np.ndarray
+) -> list[float]:
   """Fréchet distances to the images that each column draws."""
-  sizes, width = drawn.shape[1], y.values.shape[1]
-  centre = to_host(row_mean(y)[1])
-  totals, squares = jax.tree.map(
-    to_host,
-    fold_rows(
-      y,
-      _add,
-      (jnp.zeros((sizes, width)), jnp.zeros(sizes)),
-      info=spread_rows(y, drawn),
-      context=centre,
-    ),
+  sizes, width, centre = drawn.shape[1], y.width, y.statistics.mean
+  y = y.rows
+  totals, squares = fold_rows(
+    y,
+    _add,
+    (np.zeros((sizes, width)), np.zeros(sizes)),
+    info=spread_rows(y, drawn),
+    context=centre,
   )
+  rank = fit_x.factor.shape[1]
   project = _projector(jnp.promote_types(y.values.dtype, jnp.float32))
-  z = Rows(map_rows(y, project, (centre, fit_x.factor)), y.mask)
+  context = centre, padded_columns(fit_x.factor)
+  z = Rows(map_rows(y, project, context), y.mask)
   real_trace = fit_x.total_variance
   everyone = None
   distances = []
@@ -112,14 +113,16 @@ def _distances(y: Rows, fit_x: Gaussian, drawn: np.ndarray) -> list[float]:
     drift = total / count
     difference = fit_x.mean - centre - drift
     trace = (square - count * drift @ drift) / (count - 1)
-    if count < z.values.shape[1]:
-      rows = host_rows(*_take(z, drawn[:, column])).astype(np.float64)
+    if count < rank:
+      rows = host_rows(*_take(z, drawn[:, column]))[:, :rank]
+      rows = rows.astype(np.float64)
       rows -= drift @ fit_x.factor
       covariance = rows @ rows.T / (count - 1)
     else:
       if everyone is None:
         everyone = moments(z, centre=np.zeros(z.values.shape[1]))
       covariance = _of_subset(z, drawn[:, column], everyone).covariance
+      covariance = covariance[:rank, :rank]
     distances.append(
       difference @ difference + real_trace + trace - 2 * root_trace(covariance)
     )

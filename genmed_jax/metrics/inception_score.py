@@ -7,7 +7,7 @@ import numpy as np
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.mesh import to_host
-from genmed_jax.engine.rows import fold_rows, put_rows
+from genmed_jax.engine.rows import fold_rows
 from genmed_jax.errors import TooFewImages
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.statistics.direction import Direction
@@ -59,9 +59,8 @@ def inception_score(
   split[shuffled] = np.repeat(np.arange(splits), np.diff(bounds))
   member = np.zeros((len(mask), splits))
   member[mask, split] = 1.0
-  zeros = jnp.zeros((splits, logits.width)), jnp.zeros(splits)
-  state = fold_rows(x, _add, zeros, info=put_rows(x, member))
-  total, negative_entropy = (to_host(s) for s in state)
+  zeros = np.zeros((splits, logits.width)), np.zeros(splits)
+  total, negative_entropy = fold_rows(x, _add, zeros, info=member)
   sizes = np.diff(bounds)
   marginal = total / sizes[:, None]
   positive = np.where(marginal > 0, marginal, 1.0)

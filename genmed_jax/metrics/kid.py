@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genmed_jax.engine.distances import common_origin
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.kernel_sums import (
@@ -89,7 +88,7 @@ def kid(
   drawn = _Subsets.draw(x, y, subsets, subset_size, seed)
   if drawn.are_dense:
     (columns,) = weighted_mmd(
-      x.rows, y.rows, [Weighted(polynomial_kernel, *drawn.weights())]
+      x, y, [Weighted(polynomial_kernel, *drawn.weights())]
     )
   else:
     columns = drawn.gathered(x, y)
@@ -121,11 +120,11 @@ def all_discrepancies(
   bandwidth = median_distance(x, seed=seed)
   drawn = _Subsets.draw(x, y, SUBSETS, SUBSET_SIZE, seed)
   picked = whole = everyone(*sizes)
-  if drawn.are_dense:
+  if drawn.are_dense and not drawn.are_whole:
     picked = map(np.hstack, zip(whole, drawn.weights(), strict=True))
   polynomial, gaussian, unit = weighted_mmd(
-    x.rows,
-    y.rows,
+    x,
+    y,
     [
       Weighted(polynomial_kernel, *picked),
       Weighted(gaussian_kernel, *whole),
@@ -133,7 +132,9 @@ def all_discrepancies(
     ],
     bandwidth=bandwidth or 1.0,
   )
-  if drawn.are_dense:
+  if drawn.are_whole:
+    subsets = polynomial
+  elif drawn.are_dense:
     subsets = Columns(*(column[1:] for column in polynomial))
   else:
     subsets = drawn.gathered(x, y)
@@ -158,12 +159,19 @@ class _Subsets(NamedTuple):
   ):
     sizes = x.count, y.count
     size = min(size, *sizes)
+    if {size} == {*sizes}:
+      subsets = 1  # As good as more: all are the whole sets.
     random = np.random.RandomState(seed)
     draws = [
       [random.choice(count, size, replace=False) for count in sizes]
       for _ in range(subsets)
     ]
     return cls(sizes, tuple(np.stack(d) for d in zip(*draws, strict=True)))
+
+  @property
+  def are_whole(self) -> bool:
+    """Whether a subset has all images of both sets."""
+    return {*self.sizes} == {self.chosen[0].shape[1]}
 
   @property
   def are_dense(self) -> bool:
@@ -183,13 +191,13 @@ class _Subsets(NamedTuple):
 
   def gathered(self, x: FeatureSet, y: FeatureSet) -> Columns:
     """MMD² of every subset, each by itself."""
+    origin = x.origin
     x, y = x.rows, y.rows
     places = [np.flatnonzero(to_host(rows.mask)) for rows in (x, y)]
-    origin = common_origin(x)
     each = [
       union_mmd(
-        take_rows(x, places[0][i], few_sizes=False),
-        take_rows(y, places[1][j], few_sizes=False),
+        take_rows(x, places[0][i]),
+        take_rows(y, places[1][j]),
         origin=origin,
       )
       for i, j in zip(*self.chosen, strict=True)

@@ -9,7 +9,6 @@ become improbable where a generator memorises.
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.engine import mesh as mesh_lib
@@ -18,11 +17,10 @@ from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.mixture import (
   Fit,
   fit_log_variances,
-  least_distances,
   negative_log_likelihoods,
   squared_distances_to,
 )
-from genmed_jax.engine.rows import host_rows, Rows, shard_rows, take_rows
+from genmed_jax.engine.rows import Rows, shard_rows
 from genmed_jax.errors import TooFewImages
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.metrics.memorisation import held_out_note
@@ -32,11 +30,26 @@ from genmed_jax.statistics.intervals import Estimate
 # Images of each set that likelihoods are taken of: they hold all distances.
 MOST_IMAGES = 10_000
 
-_FLS_FIT = Fit(100, 0.5, 50, (-100.0, 20.0), per_dimension=False, tolerance=0.0)
-_FLD_FIT = Fit(50, 0.5, 50, (-40.0, 40.0), per_dimension=True, tolerance=5e-4)
-# Of the component about the training mean, which fits but does not score.
-_FLD_SHRINK = 0.9**2
-_FLD_FLOOR = 1e-3
+_FLS_FIT = Fit(
+  100,
+  0.5,
+  50,
+  (-100.0, 20.0),
+  per_dimension=False,
+  from_nearest=False,
+  floor=0.0,
+  tolerance=0.0,
+)
+_FLD_FIT = Fit(
+  50,
+  0.5,
+  50,
+  (-40.0, 40.0),
+  per_dimension=True,
+  from_nearest=True,
+  floor=1e-3,
+  tolerance=5e-4,
+)
 
 
 class FeatureLikelihoodDivergence(NamedTuple):
@@ -85,16 +98,14 @@ def feature_likelihood_score(
   width = y.shape[1]
   losses = []
   for centres in (y, baseline):
-    weights = np.full(len(centres), -np.log(len(centres)))
     fitted = fit_log_variances(
       squared_distances_to(train, centres),
       train.mask,
       width,
-      np.zeros(len(centres)),
-      weights,
+      len(centres),
       _FLS_FIT,
     )
-    losses.append(negative_log_likelihoods(test, centres, fitted, weights))
+    losses.append(negative_log_likelihoods(test, centres, fitted))
   excess = 2 / width * (losses[0] - losses[1])
   value = 100 * np.exp(-excess.mean())
   return Estimate(float(value), float(value * _error(excess)))
@@ -145,15 +156,10 @@ def feature_likelihood_divergence(
   train, test, y = _standardised(
     [each.to_host() for each in (train, test, y)], over=slice(1, 2)
   )
-  train, test = (_over(mesh, each) for each in (train, test))
-  y = mesh_lib.replicate(mesh, y)
-  scored = _fitted(train, y)
-  half_train = host_rows(*take_rows(train, order[:half]))
-  baseline = _fitted(
-    take_rows(train, order[half:]), mesh_lib.replicate(mesh, half_train)
-  )
+  scored = _fitted(mesh, train, y)
+  baseline = _fitted(mesh, train[order[half:]], train[order[:half]])
   on_test, on_train, base = (
-    100 / y.shape[1] * negative_log_likelihoods(images, *mixture)
+    100 / y.shape[1] * negative_log_likelihoods(_over(mesh, images), *mixture)
     for images, mixture in (
       (test, scored),
       (train, scored),
@@ -173,29 +179,15 @@ def feature_likelihood_divergence(
   )
 
 
-def _fitted(train: Rows, centres: jax.Array):
-  """Centres, log variances and log weights of FLD's mixture."""
-  count, width = int(train.mask.sum()), centres.shape[1]
-  mean = _masked_sum(train) / count
-  scale = np.append(np.ones(len(centres)), _FLD_SHRINK)  # The mean's.
-  distances = squared_distances_to(train, jnp.vstack([centres, mean]), scale)
-  nearest = least_distances(distances, train.mask)
-  start = np.log((nearest[:-1] + _FLD_FLOOR) / width)
-  weights = np.full(len(centres), -np.log(len(centres)))
-  fitted = fit_log_variances(
-    distances,
-    train.mask,
-    width,
-    np.append(start, 0.0),
-    np.append(weights, 0.0),
-    _FLD_FIT,
+def _fitted(mesh: jax.sharding.Mesh, train: np.ndarray, centres: np.ndarray):
+  """Centres and log variances of FLD's mixture."""
+  width = centres.shape[1]
+  mean = train.mean(axis=0, dtype=np.float64)
+  train = _over(mesh, train)
+  distances = squared_distances_to(train, centres, shrunk=mean)
+  return centres, fit_log_variances(
+    distances, train.mask, width, len(centres), _FLD_FIT
   )
-  return centres, fitted[:-1], weights
-
-
-@jax.jit
-def _masked_sum(x: Rows) -> jax.Array:
-  return jnp.sum(jnp.where(x.mask[:, None], x.values, 0.0), axis=0)
 
 
 def _over(mesh: jax.sharding.Mesh, values: np.ndarray) -> Rows:

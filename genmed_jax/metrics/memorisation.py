@@ -7,9 +7,9 @@ from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.nearest import (
   Nearest,
   nearest_neighbours,
-  NEIGHBOURS,
   own_neighbours,
 )
+from genmed_jax.engine.views import NEIGHBOURS
 from genmed_jax.errors import TooFewImages
 from genmed_jax.metrics import neighbours
 from genmed_jax.metrics.base import (

@@ -1,7 +1,6 @@
 """Maximum mean discrepancies of whole sets, and the kernels' bandwidth."""
 
 import numpy as np
-from scipy.spatial.distance import squareform
 
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
@@ -52,8 +51,8 @@ def polynomial_mmd(x: FeatureSet, y: FeatureSet) -> Estimate:
     Gretton et al., 2012, eq. 3; Bińkowski et al., 2018, section 4.
   """
   (columns,) = weighted_mmd(
-    x.rows,
-    y.rows,
+    x,
+    y,
     [Weighted(polynomial_kernel, *everyone(x.count, y.count))],
   )
   return of_whole_sets(columns, x.count, y.count)
@@ -93,8 +92,8 @@ def gaussian_mmd(
   if not 0 < bandwidth < np.inf:
     raise ValueError(f'bandwidth must be positive, not {bandwidth}')
   (columns,) = weighted_mmd(
-    x.rows,
-    y.rows,
+    x,
+    y,
     [Weighted(gaussian_kernel, *everyone(x.count, y.count))],
     bandwidth=bandwidth,
   )
@@ -124,7 +123,7 @@ def cmmd(x: FeatureSet, y: FeatureSet) -> Estimate:
     Jayasumana et al., 2024, section 4.
   """
   kernel = unit_weighted(x.count, y.count)
-  (columns,) = weighted_mmd(x.rows, y.rows, [kernel])
+  (columns,) = weighted_mmd(x, y, [kernel])
   return cmmd_of(columns, x.count, y.count)
 
 
@@ -155,7 +154,8 @@ def median_distance(x: FeatureSet, *, seed: int) -> float:
   squared *= -2
   squared += norms[:, None]
   squared += norms
-  median = np.median(squareform(squared, checks=False), overwrite_input=True)
+  pairs = squared[np.triu_indices(size, 1)]
+  median = np.median(pairs, overwrite_input=True)
   return float(np.sqrt(median)) if median > 1e-12 * norms.mean() else 0.0
 
 

@@ -1,39 +1,35 @@
 """Neighbourhoods of a real and a generated set in each other.
 
 One pass over each set's own pairs and one over (real, generated) serve every
-neighbour metric. Passes are float32; an image for which any decision was too
-close to call is passed over again in float64. What that cannot tell apart is
-equal: a copy of a ball's k-th neighbour lies on its surface.
+neighbour metric. Decisions are as exact as :mod:`views` makes them: a copy of
+a ball's k-th neighbour lies on its surface.
 """
 
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from genmed_jax.engine.distances import (
-  common_origin,
-  pair_info,
-  squared_distances,
-)
+from genmed_jax.engine.distances import pair_info
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import check_count, on_feature_sets
 from genmed_jax.engine.mesh import to_host
-from genmed_jax.engine.nearest import (
-  is_close,
-  keep_nearest,
+from genmed_jax.engine.nearest import in_order, Nearest, own_neighbours
+from genmed_jax.engine.pairs import fold_pairs, pair_program
+from genmed_jax.engine.rows import spread_rows
+from genmed_jax.engine.views import (
+  Balls,
+  BEST,
+  HELD_BY,
+  HELD_BY_CLIPPED,
+  HOLDING,
   look_again,
-  measure,
-  Nearest,
-  nearest_start,
+  NEAREST,
   NEIGHBOURS,
-  own_neighbours,
-  settle,
-  View,
+  see,
+  settled,
+  start,
 )
-from genmed_jax.engine.pairs import fold_pairs, others, own
-from genmed_jax.engine.rows import put_rows, Rows, spread_rows
 from genmed_jax.metrics.base import Comparison
 
 
@@ -90,44 +86,39 @@ def neighbourhoods(
   check_count(max(k, realism_k) + 1, x=x, y=y)
   own_x = x.get(own_neighbours, k=max(k, realism_k))
   own_y = y.get(own_neighbours, k=k)
+  origin = x.origin
   x, y = x.rows, y.rows
-  origin = common_origin(x)
-  info_x, info_y = pair_info(x, origin), pair_info(y, origin)
-  radius = own_x.squared[:, k - 1]
-  info_x['radius'] = spread_rows(x, radius)
-  info_x['clipped'] = spread_rows(x, np.minimum(radius, np.median(radius)))
-  ball = _smaller_half(own_x.squared[:, realism_k - 1])
-  info_x['ball'] = spread_rows(x, ball)
-  info_y['radius'] = spread_rows(y, own_y.squared[:, k - 1])
-  real = View(x, y, _see_generated, _nothing_generated, info_x, info_y, origin)
-  generated = View(y, x, _see_real, _nothing_real, info_y, info_x, origin)
-  seen = fold_pairs(
-    x,
-    y,
-    origin=origin,
-    row_update=real.update,
-    column_update=generated.update,
-    row_info=info_x,
-    column_info=info_y,
-    row_state=real.start(x, np.float32),
-    column_state=generated.start(y, np.float32),
+  balls_x, balls_y = (
+    Balls(*(spread_rows(rows, each) for each in _radii(own, k, realism_k)))
+    for rows, own in ((x, own_x), (y, own_y))
   )
-  seen_x, seen_y = jax.tree.map(to_host, seen)
-  look_again(real, seen_x, seen_x['doubtful'])
-  look_again(
-    generated, seen_y, seen_y['doubtful'] | is_close(generated, seen_y)
+  seen_x, seen_y = jax.tree.map(
+    to_host, _neighbourhoods((x, y, balls_x, balls_y), origin)
   )
+  look_again(x, y, origin, seen_x, radius=balls_x.radius, balls=balls_y)
+  look_again(y, x, origin, seen_y, balls=balls_x)
   mask_x, mask_y = to_host(x.mask), to_host(y.mask)
   return Neighbourhoods(
     own_x,
     own_y,
-    seen_x['holding'][mask_x],
-    seen_x['held_by'][mask_x],
-    seen_y['held_by'][mask_y],
-    seen_y['held_by_clipped'][mask_y],
-    settle(generated, seen_y),
-    _realism(generated, seen_y)[mask_y],
+    seen_x[HOLDING][mask_x],
+    seen_x[HELD_BY][mask_x],
+    seen_y[HELD_BY][mask_y],
+    seen_y[HELD_BY_CLIPPED][mask_y],
+    in_order(seen_y, y, x),
+    _realism(seen_y, balls_x.core)[mask_y],
     k,
+  )
+
+
+def _radii(own: Nearest, k: int, realism_k: int) -> Balls:
+  """Balls of a set; those of realism are the half that is smaller."""
+  radius = own.squared[:, k - 1]
+  core = own.squared[:, min(realism_k, own.squared.shape[1]) - 1]
+  return Balls(
+    radius,
+    np.minimum(radius, np.median(radius)),
+    np.where(core < np.median(core), core, 0.0),
   )
 
 
@@ -136,91 +127,31 @@ def of_comparison(c: Comparison) -> Neighbourhoods:
   return neighbourhoods(c.reference, c.generated)
 
 
-def _smaller_half(radius: np.ndarray) -> np.ndarray:
-  """Radii below their median; 0 for the rest."""
-  return np.where(radius < np.median(radius), radius, 0.0)
-
-
-def _nothing_generated(x: Rows, _) -> dict[str, jax.Array]:
-  """State of the real images before the first generated one."""
-  return _zeros(x, holding=np.int32, held_by=np.int32, doubtful=bool)
-
-
-def _nothing_real(y: Rows, dtype) -> dict[str, jax.Array]:
-  """State of the generated images before the first real one."""
-  return nearest_start(1)(y, dtype) | _zeros(
+@pair_program()
+def _neighbourhoods(rows, origin, *, walk):
+  x, y, balls_x, balls_y = rows
+  info_x, info_y = pair_info(x, origin), pair_info(y, origin)
+  of_real = HOLDING, HELD_BY
+  of_generated = NEAREST, HELD_BY, HELD_BY_CLIPPED, BEST
+  seen_x, seen_y = fold_pairs(
+    x,
     y,
-    held_by=np.int32,
-    held_by_clipped=np.int32,
-    doubtful=bool,
-    ratio=dtype,
-    ratio_index=np.int32,
+    walk,
+    origin=origin,
+    row_update=see(of_real),
+    column_update=see(of_generated),
+    row_info=info_x | balls_x._asdict(),
+    column_info=info_y | balls_y._asdict(),
+    row_state=start(x, of_real, 0, walk),
+    column_state=start(y, of_generated, 1, walk),
+  )
+  return (
+    settled(x, y, seen_x, info_x, walk),
+    settled(y, x, seen_y, info_y, walk),
   )
 
 
-def _zeros(x: Rows, **dtypes) -> dict[str, jax.Array]:
-  return {
-    name: put_rows(x, np.zeros(len(x.mask), dtype))
-    for name, dtype in dtypes.items()
-  }
-
-
-def _see_generated(products, valid, own_info, other_info, seen, axis):
-  squared, slack = squared_distances(
-    products, valid, own_info, other_info, axis
-  )
-  radius = own(own_info['radius'].astype(squared.dtype), axis)
-  other_radius = others(other_info['radius'].astype(squared.dtype), axis)
-  close = _is_close(squared, radius, slack)
-  close |= _is_close(squared, other_radius, slack)
-  held = squared + slack < other_radius
-  return {
-    'holding': seen['holding'] + _count(squared + slack < radius, axis),
-    'held_by': seen['held_by'] + _count(held, axis),
-    'doubtful': seen['doubtful'] | close.any(axis),
-  }
-
-
-def _see_real(products, valid, own_info, other_info, seen, axis):
-  squared, slack = squared_distances(
-    products, valid, own_info, other_info, axis
-  )
-  index = others(other_info['index'], axis)
-  radius, clipped, ball = (
-    others(other_info[name].astype(squared.dtype), axis)
-    for name in ('radius', 'clipped', 'ball')
-  )
-  close = _is_close(squared, radius, slack)
-  close |= _is_close(squared, clipped, slack)
-  held_by_clipped = _count(squared - slack <= clipped, axis)
-  ratio = jnp.where(valid & (ball > 0), ball / squared, 0.0)
-  best = ratio.max(axis)
-  first = jnp.where(ratio == own(best, axis), index, index.max()).min(axis)
-  better = best > seen['ratio']
-  return keep_nearest(squared, index, seen, axis) | {
-    'held_by': seen['held_by'] + _count(squared + slack < radius, axis),
-    'held_by_clipped': seen['held_by_clipped'] + held_by_clipped,
-    'doubtful': seen['doubtful'] | close.any(axis),
-    'ratio': jnp.where(better, best, seen['ratio']),
-    'ratio_index': jnp.where(better, first, seen['ratio_index']),
-  }
-
-
-def _is_close(squared, radius, slack):
-  """Whether a float32 distance leaves open which side of a radius it is.
-
-  Twice the rounding: of the distance, and of the radius to float32.
-  """
-  return jnp.abs(squared - radius) <= 2 * slack
-
-
-def _count(condition, axis):
-  return condition.sum(axis, dtype=jnp.int32)
-
-
-def _realism(generated: View, seen: dict[str, np.ndarray]) -> np.ndarray:
-  best = seen['ratio_index']
-  squared = measure(generated, best[:, None])[:, 0]
-  ball = to_host(generated.over_info['ball'])[best]
+def _realism(seen: dict[str, np.ndarray], ball: np.ndarray) -> np.ndarray:
+  ball = ball[seen[BEST]]
   with np.errstate(divide='ignore', invalid='ignore'):
-    return np.where(ball > 0, np.sqrt(ball / squared), 0.0)
+    return np.where(ball > 0, np.sqrt(ball / seen['best_squared']), 0.0)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genmed_jax.engine.nearest import NEIGHBOURS
+from genmed_jax.engine.views import NEIGHBOURS
 from genmed_jax.errors import TooFewImages
 from genmed_jax.metrics import neighbours
 from genmed_jax.metrics.base import (

@@ -1,5 +1,6 @@
 """Sliced Wasserstein distances by random projections."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.mesh import is_cpu, to_host
+from genmed_jax.engine.rows import Rows
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
@@ -110,10 +112,10 @@ class _Side(NamedTuple):
 
   @classmethod
   def of(cls, x: FeatureSet, directions: np.ndarray, places: bool) -> '_Side':
-    projected = _project(x.rows.values, directions)
-    if places or is_cpu(x.mesh):
-      mask = to_host(x.rows.mask)
-      values = np.ascontiguousarray(to_host(projected)[:, mask])
+    on_host = places or is_cpu(x.mesh)
+    projected = to_host(_project(x.rows, directions, ordered=not on_host))
+    if on_host:
+      values = np.ascontiguousarray(projected[:, to_host(x.rows.mask)])
       if not places:
         values.sort(axis=1)
         return cls(values, None)
@@ -122,8 +124,7 @@ class _Side(NamedTuple):
       place = np.empty_like(order)
       np.put_along_axis(place, order, np.arange(order.shape[1])[None], 1)
       return cls(ordered, place)
-    padded = jnp.where(x.rows.mask, projected, jnp.inf)
-    return cls(to_host(jnp.sort(padded, axis=1))[:, : x.count], None)
+    return cls(projected[:, : x.count], None)
 
 
 class _Plan(NamedTuple):
@@ -178,14 +179,18 @@ def _potential(side: _Side, other: np.ndarray, order: int) -> np.ndarray:
   return np.take_along_axis(potential, side.place, 1).mean(0)
 
 
-@jax.jit
-def _project(values, directions):
-  return lax.dot_general(
+@functools.partial(jax.jit, static_argnames=('ordered',))
+def _project(x: Rows, directions, *, ordered: bool):
+  """Projections ``[l, n]``; if ``ordered``, those that count come first."""
+  projected = lax.dot_general(
     directions,
-    values.astype(jnp.float32),
+    x.values.astype(jnp.float32),
     (((1,), (1,)), ((), ())),
     precision=lax.Precision.HIGHEST,
   )
+  if not ordered:
+    return projected
+  return jnp.sort(jnp.where(x.mask, projected, jnp.inf), axis=1)
 
 
 def _distances(c: Comparison) -> SlicedDistances:
