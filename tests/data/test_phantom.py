@@ -71,6 +71,39 @@ def test_seed_is_the_set():
   assert not (one.images == other.images).all((1, 2)).any()
 
 
+@pytest.mark.parametrize(
+  ('name', 'means', 'deviations', 'kinds', 'scanners', 'masks'),
+  [
+    (
+      'brain',
+      [0.21249, 0.20651, 0.2727, 0.17815],
+      [0.20981, 0.23403, 0.27526, 0.19529],
+      ['healthy', 'solid', 'ring', 'healthy'],
+      'BABA',
+      [0.0, 0.00659, 0.04614, 0.0],
+    ),
+    (
+      'mra',
+      [0.14436, 0.10995, 0.19734, 0.13378],
+      [0.1343, 0.15079, 0.16652, 0.13771],
+      ['both', 'none', 'both', 'none'],
+      'BABA',
+      [0.0564, 0.04419, 0.05884, 0.05835],
+    ),
+  ],
+)
+def test_a_seed_keeps_its_images(
+  name, means, deviations, kinds, scanners, masks
+):
+  found = drawn(name, n=4, size=64, seed=7)
+  images = found.images / 255
+  np.testing.assert_allclose(images.mean((1, 2)), means, atol=1e-4)
+  np.testing.assert_allclose(images.std((1, 2)), deviations, atol=1e-4)
+  np.testing.assert_allclose(found.mask.mean((1, 2)), masks, atol=1e-3)
+  assert list(found.kind) == kinds
+  assert ''.join(found.scanner) == scanners
+
+
 def test_an_image_does_not_depend_on_how_many_are_drawn():
   np.testing.assert_array_equal(drawn(n=70).images[:24], drawn().images)
 

@@ -7,15 +7,13 @@ two sets with different seeds share none. What is measured on them says how
 metrics behave, nothing about patients.
 """
 
-import functools
 from typing import NamedTuple
 import urllib.parse
 
-import jax
 import numpy as np
 
 from genmed_jax.data import versions
-from genmed_jax.data.phantom import brain, scanner, vessels
+from genmed_jax.data.phantom import brain, chance, scanner, vessels
 from genmed_jax.errors import UsageError
 
 _BLOCK = 64
@@ -133,14 +131,7 @@ def draw(settings: Settings) -> Phantoms:
   for start in range(0, settings.n, _BLOCK):
     # The last block is filled up so that one program draws them all.
     at = np.arange(start, start + _BLOCK) % settings.n
-    block = _draw_block(
-      seeds[at],
-      numbers[at],
-      np.array(brain.SIGNALS[settings.contrast], np.float32),
-      *(settings.noise, settings.scanner_a, settings.tumours),
-      name=settings.name,
-      size=settings.size,
-    )
+    block = _draw_block(settings, seeds[at], numbers[at])
     blocks.append([np.asarray(part) for part in block])
   images, mask, tissue, kind, which = (
     np.concatenate(parts)[: settings.n] for parts in zip(*blocks, strict=True)
@@ -151,19 +142,19 @@ def draw(settings: Settings) -> Phantoms:
   )
 
 
-@functools.partial(jax.jit, static_argnames=('name', 'size'))
-def _draw_block(
-  seeds, numbers, signals, noise, scanner_a, tumours, *, name, size
-):
-  def one(seed, number):
-    subject = jax.random.fold_in(jax.random.key(seed), number)
-    anatomy, choice, acquisition = jax.random.split(subject, 3)
-    if name == 'brain':
-      drawing = brain.draw(anatomy, size, signals=signals, tumours=tumours)
-    else:
-      drawing = vessels.draw(anatomy, size)
-    which = (jax.random.uniform(choice) >= scanner_a).astype(int)
-    image = scanner.acquire(acquisition, drawing.signal, which, noise)
-    return image, drawing.mask, drawing.tissue, drawing.kind, which
-
-  return jax.vmap(one)(seeds, numbers)
+def _draw_block(settings: Settings, seeds: np.ndarray, numbers: np.ndarray):
+  """The fields of :class:`Phantoms`, kinds and scanners as numbers."""
+  artist = _ARTISTS[settings.name]
+  options = {'size': settings.size}
+  if settings.name == 'brain':
+    options['signals'] = np.float32(brain.SIGNALS[settings.contrast])
+    options['tumours'] = settings.tumours
+  drawn = chance.draw(seeds, numbers, artist.DRAWS | scanner.DRAWS)
+  drawing = artist.draw({name: drawn[name] for name in artist.DRAWS}, **options)
+  images, which = scanner.acquire(
+    {name: drawn[name] for name in scanner.DRAWS},
+    drawing.signal,
+    noise=settings.noise,
+    share_a=settings.scanner_a,
+  )
+  return images, drawing.mask, drawing.tissue, drawing.kind, which

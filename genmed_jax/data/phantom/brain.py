@@ -4,14 +4,17 @@ Painted outside in: scalp, skull, fluid, a cortex with gyri, white matter,
 deep nuclei, ventricles and the fissure between the hemispheres.
 """
 
-import jax
 import jax.numpy as jnp
 
+from genmed_jax.data.phantom.chance import choice, Draw
 from genmed_jax.data.phantom.drawing import Drawing
+from genmed_jax.data.phantom.program import on_subjects
 from genmed_jax.data.phantom.shapes import (
   ellipse,
   grid,
+  harmonics,
   smooth_field,
+  waves,
   wobble,
 )
 from genmed_jax.engine.filters import gaussian_blur
@@ -30,30 +33,49 @@ CLASSES = ('healthy', 'solid', 'ring', 'diffuse')
 _SHARES = (0.4, 0.4, 0.2)
 
 
-def draw(key: jax.Array, size: int, *, signals, tumours) -> Drawing:
-  """Draws one slice.
+# Every path starts with 0: anatomy, the first of a subject's three parts.
+DRAWS = {
+  'pose': Draw((0, 0), (10,)),
+  'outline': harmonics((0, 1), 5),
+  'cortex': harmonics((0, 2), 22),
+  **waves('gyri', (0, 3)),
+  'present': Draw((0, 4)),
+  'kind': Draw((0, 5)),
+  'place': Draw((0, 6, 0), (3,)),
+  'edge': harmonics((0, 6, 1), 7),
+  **waves('texture', (0, 6, 2)),
+  'gains': Draw((0, 7), (len(TISSUES),), normal=True),
+  **waves('shading', (0, 8)),
+}
+
+
+@on_subjects()
+def draw(drawn: dict, *, size: int, signals, tumours) -> Drawing:
+  """Draws slices.
 
   Args:
-    key: Of the subject.
+    drawn: The subjects', as in :data:`DRAWS`.
     size: Side in pixels.
     signals: Of every tissue, as in :data:`SIGNALS`.
     tumours: Share of subjects with a tumour.
   """
-  keys = iter(jax.random.split(key, 12))
-  drawn = iter(jax.random.uniform(next(keys), (10,)))
+  pose = iter(drawn['pose'])
 
   def uniform(low, high):
-    return low + (high - low) * next(drawn)
+    return low + (high - low) * next(pose)
+
+  def field(name, frequency):
+    return smooth_field(drawn[name], drawn[f'{name} phase'], size, frequency)
 
   tilt = uniform(-0.12, 0.12)
   x, y = grid(size, tilt, uniform(-0.04, 0.04), uniform(-0.04, 0.04))
 
   # Depth: 1 at the scalp, 0 at the centre, over a wobbling ellipse.
   width, height = uniform(0.66, 0.78), uniform(0.82, 0.92)
-  outline = 1 + wobble(next(keys), x, y, (2, 5), 0.02)
+  outline = 1 + wobble(drawn['outline'], x, y, 2, 0.02)
   depth = jnp.hypot(x / width, y / height) / outline
-  cortex = uniform(0.64, 0.72) + wobble(next(keys), x, y, (9, 22), 0.028)
-  cortex += 0.02 * smooth_field(next(keys), size, 6.0)
+  cortex = uniform(0.64, 0.72) + wobble(drawn['cortex'], x, y, 9, 0.028)
+  cortex += 0.02 * field('gyri', 6.0)
   atrophy = uniform(0.8, 1.5)  # Widens ventricles and sulci together.
 
   fissure = jnp.abs(x) < 0.012 * atrophy
@@ -77,15 +99,16 @@ def draw(key: jax.Array, size: int, *, signals, tumours) -> Drawing:
   for where, name in painted:
     tissue = jnp.where(where, TISSUES.index(name), tissue)
 
-  present = jax.random.uniform(next(keys)) < tumours
-  kind = jax.random.choice(next(keys), 3, p=jnp.array(_SHARES)) + 1
-  reach, texture = _tumour(next(keys), x / width, y / height, size)
+  present = drawn['present'] < tumours
+  kind = choice(drawn['kind'], _SHARES) + 1
+  reach = _reach(drawn['place'], drawn['edge'], x / width, y / height)
+  texture = field('texture', 30.0)
   mask = present & (reach < 1) & (depth < 0.85)
   tissue = jnp.where(mask, TISSUES.index('tumour'), tissue)
 
-  gains = 1 + 0.06 * jax.random.normal(next(keys), (len(TISSUES),))
+  gains = 1 + 0.06 * drawn['gains']
   signal = (signals * gains)[tissue]
-  signal *= 1 + 0.05 * smooth_field(next(keys), size, 18.0)
+  signal *= 1 + 0.05 * field('shading', 18.0)
   rim, core = signals[6], signals[3]
   within = jnp.stack(
     [
@@ -103,13 +126,11 @@ def draw(key: jax.Array, size: int, *, signals, tumours) -> Drawing:
   )
 
 
-def _tumour(key, x, y, size: int):
-  """Distance from a tumour's middle over its reach there, and a texture."""
-  keys = jax.random.split(key, 3)
-  site, far, radius = jax.random.uniform(keys[0], (3,))
+def _reach(place, edge, x, y):
+  """Distance from a tumour's middle over its reach in that direction."""
+  site, far, radius = place
   far = 0.2 + 0.42 * far
   x -= far * jnp.cos(2 * jnp.pi * site)
   y -= far * jnp.sin(2 * jnp.pi * site)
-  outline = 1 + wobble(keys[1], x, y, (2, 7), 0.17)
-  reach = jnp.hypot(x, y) / ((0.1 + 0.22 * radius) * outline)
-  return reach, smooth_field(keys[2], size, 30.0)
+  outline = 1 + wobble(edge, x, y, 2, 0.17)
+  return jnp.hypot(x, y) / ((0.1 + 0.22 * radius) * outline)

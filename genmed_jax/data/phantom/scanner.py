@@ -5,7 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from genmed_jax.data.phantom.shapes import smooth_field
+from genmed_jax.data.phantom.chance import Draw
+from genmed_jax.data.phantom.program import on_subjects
+from genmed_jax.data.phantom.shapes import smooth_field, waves
 from genmed_jax.engine.filters import gaussian_blur
 
 NAMES = ('A', 'B')
@@ -35,26 +37,38 @@ _SCANNERS = Scanner(
 )
 
 
+# The second and third of a subject's three parts.
+DRAWS = {
+  'scanner': Draw((1,)),
+  **waves('bias', (2, 0)),
+  'grain': Draw((2, 1), None),
+}
+
+
+@on_subjects()
 def acquire(
-  key: jax.Array, signal: jax.Array, which: jax.Array, noise
-) -> jax.Array:
-  """The image that a scanner makes of a signal.
+  drawn: dict, signal: jax.Array, *, noise, share_a
+) -> tuple[jax.Array, jax.Array]:
+  """The images that the scanners make of signals.
 
   Args:
-    key: Of the acquisition.
-    signal: ``[size, size]``, about 0 to 1.
-    which: Number of the scanner, in :data:`NAMES`.
+    drawn: The subjects', as in :data:`DRAWS`.
+    signal: ``[n, size, size]``, about 0 to 1.
     noise: Standard deviation of scanner A's Rician noise.
+    share_a: Share of images from scanner A.
 
   Returns:
-    ``[size, size]`` uint8.
+    ``[n, size, size]`` uint8, and the number ``[n]`` of each one's scanner in
+    :data:`NAMES`.
   """
   size = signal.shape[0]
-  field, grain = jax.random.split(key)
+  which = (drawn['scanner'] >= share_a).astype(int)
   scanner = Scanner(*(jnp.array(values)[which] for values in _SCANNERS))
   signal = jnp.maximum(signal, 0.0) ** scanner.gamma
   signal = gaussian_blur(signal, scanner.blur * size)
-  signal *= 1 + scanner.bias * smooth_field(field, size, 1.5)
+  field = smooth_field(drawn['bias'], drawn['bias phase'], size, 1.5)
+  signal *= 1 + scanner.bias * field
+  grain = jax.random.wrap_key_data(drawn['grain'])
   n1, n2 = noise * scanner.noise * jax.random.normal(grain, (2, size, size))
   image = jnp.hypot(signal + n1, n2)
-  return jnp.round(255 * jnp.clip(image, 0, 1)).astype(jnp.uint8)
+  return jnp.round(255 * jnp.clip(image, 0, 1)).astype(jnp.uint8), which

@@ -9,6 +9,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from genmed_jax.data.phantom.chance import Draw
+
 _WAVES = 24
 
 _product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
@@ -39,34 +41,62 @@ def ellipse(x, y, a, b) -> jax.Array:
   return jnp.hypot(x / a, y / b)
 
 
-def wobble(key, x, y, frequencies: tuple[int, int], amplitude) -> jax.Array:
+def harmonics(path: tuple[int, ...], high: int) -> Draw:
+  """What :func:`wobble` needs to have harmonics of frequencies below ``high``.
+
+  Args:
+    path: Of the draw.
+    high: At least 2.
+  """
+  return Draw(path, (high - 1, 2), normal=True)
+
+
+def wobble(weights, x, y, low: int, amplitude) -> jax.Array:
   """A random periodic function of the angle of (x, y), about zero.
 
-  Its harmonics, of frequencies in ``[low, high)``, are the powers of
-  (x + iy) / |x + iy|, so no angle is ever taken.
+  Its harmonics, of frequencies from ``low`` on, are the powers of
+  (x + iy) / |x + iy|, so no angle is ever taken. They are written out rather
+  than scanned over: one kernel, which keeps them out of memory.
+
+  Args:
+    weights: As :func:`harmonics` has them drawn.
+    x: Coordinates ``[h, w]``.
+    y: The same, downwards.
+    low: Smallest frequency.
+    amplitude: Of the function.
   """
-  low, high = frequencies
   radius = jnp.maximum(jnp.hypot(x, y), 1e-6)
   cosine, sine = x / radius, y / radius
-
-  def add(carry, weights):
-    real, imaginary, total = carry
-    total += weights[0] * real + weights[1] * imaginary
-    turned = real * cosine - imaginary * sine, real * sine + imaginary * cosine
-    return (*turned, total), None
-
-  weights = jax.random.normal(key, (high - 1, 2))
-  weights *= (jnp.arange(1, high) >= low)[:, None]
-  start = cosine, sine, jnp.zeros_like(x)
-  (_, _, total), _ = lax.scan(add, start, weights)
-  return amplitude * total / (high - low) ** 0.5
+  real, imaginary, total = cosine, sine, jnp.zeros_like(x)
+  for frequency, (a, b) in enumerate(weights, 1):
+    if frequency >= low:
+      total += a * real + b * imaginary
+    real, imaginary = (
+      real * cosine - imaginary * sine,
+      real * sine + imaginary * cosine,
+    )
+  return amplitude * total / (len(weights) + 1 - low) ** 0.5
 
 
-def smooth_field(key, size: int, frequency) -> jax.Array:
-  """A random field ``[size, size]`` of unit variance out of plane waves."""
+def waves(name: str, path: tuple[int, ...]) -> dict[str, Draw]:
+  """What :func:`smooth_field` needs, as ``NAME`` and ``NAME phase``."""
+  return {
+    name: Draw(path, (2, _WAVES), normal=True),
+    f'{name} phase': Draw((*path, 1), (_WAVES,)),
+  }
+
+
+def smooth_field(k, phase, size: int, frequency) -> jax.Array:
+  """A random field ``[size, size]`` of unit variance out of plane waves.
+
+  Args:
+    k: Their frequencies ``[2, waves]``, standard normal.
+    phase: Their phases ``[waves]`` in [0, 1).
+    size: Side in pixels.
+    frequency: Multiplies theirs.
+  """
   axis = (jnp.arange(size) + 0.5) / size * 2 - 1
-  k = frequency * jax.random.normal(key, (2, _WAVES))
-  phase = jax.random.uniform(jax.random.fold_in(key, 1), (_WAVES,))
+  k = frequency * k
   down = axis[:, None] * k[0] + 2 * jnp.pi * phase
   across = axis[:, None] * k[1]
   # cos(a + b), summed over waves, as two products of small matrices.

@@ -11,8 +11,10 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from genmed_jax.data.phantom.chance import choice, Draw
 from genmed_jax.data.phantom.drawing import Drawing
-from genmed_jax.data.phantom.shapes import ellipse, grid, smooth_field
+from genmed_jax.data.phantom.program import on_subjects
+from genmed_jax.data.phantom.shapes import ellipse, grid, smooth_field, waves
 
 TISSUES = ('background', 'vessel')
 
@@ -21,6 +23,7 @@ CLASSES = ('both', 'one', 'none')
 _SHARES = (0.4, 0.4, 0.2)
 
 _SEGMENTS = 6  # Of which an artery's course is made.
+_AT_ONCE = 4  # Segments that are looked at in one pass over the pixels.
 
 # Landmarks of the right side, mirrored for the left, and of the midline.
 _RIGHT = {
@@ -86,32 +89,49 @@ def _atlas():
 _LANDMARKS, _ENDS, _RADII, _WINDING = _atlas()
 
 
-def draw(key: jax.Array, size: int) -> Drawing:
-  """Draws one angiogram; ``key`` is the subject's, ``size`` in pixels."""
-  keys = iter(jax.random.split(key, 8))
-  drawn = iter(jax.random.uniform(next(keys), (6,)))
+# Every path starts with 0: anatomy, the first of a subject's three parts.
+DRAWS = {
+  'pose': Draw((0, 0), (6,)),
+  'kind': Draw((0, 1)),
+  'side': Draw((0, 2)),
+  'places': Draw((0, 3), _LANDMARKS.shape, normal=True),
+  'bends': Draw((0, 4), (len(_ENDS), 3), normal=True),
+  'calibre': Draw((0, 5), (len(_ENDS), 1), normal=True),
+  **waves('tissue', (0, 6)),
+}
+
+
+@on_subjects(emitters=True)
+def draw(drawn: dict, *, size: int) -> Drawing:
+  """Draws angiograms.
+
+  Args:
+    drawn: The subjects', as in :data:`DRAWS`.
+    size: Side in pixels.
+  """
+  pose = iter(drawn['pose'])
 
   def uniform(low, high):
-    return low + (high - low) * next(drawn)
+    return low + (high - low) * next(pose)
 
-  kind = jax.random.choice(next(keys), 3, p=jnp.array(_SHARES))
-  missing_side = jax.random.bernoulli(next(keys)).astype(int)
+  kind = choice(drawn['kind'], _SHARES)
+  missing_side = (drawn['side'] < 0.5).astype(int)
   side = jnp.arange(len(_ENDS))
   missing = (side < 2) & ((kind == 2) | ((kind == 1) & (side == missing_side)))
 
   stretch = jnp.stack([uniform(0.86, 1.1), uniform(0.86, 1.05)])
-  jitter = 0.022 * jax.random.normal(next(keys), _LANDMARKS.shape)
+  jitter = 0.022 * drawn['places']
   places = (_LANDMARKS + jitter) * stretch
   start, end = places[_ENDS[:, 0]], places[_ENDS[:, 1]]
   t = jnp.linspace(0, 1, _SEGMENTS + 1)[:, None]
-  waves = jnp.sin(jnp.pi * t * jnp.arange(1, 4))  # [t, 3]
-  bends = jax.random.normal(next(keys), (len(_ENDS), 3)) / jnp.arange(1, 4)
-  off = jnp.matmul(bends, waves.T, precision='highest') * _WINDING[:, None]
+  sines = jnp.sin(jnp.pi * t * jnp.arange(1, 4))  # [t, 3]
+  bends = drawn['bends'] / jnp.arange(1, 4)
+  off = jnp.matmul(bends, sines.T, precision='highest') * _WINDING[:, None]
   along = end - start
   across = jnp.stack([-along[:, 1], along[:, 0]], axis=1)
   course = start[:, None] + t * along[:, None]
   course += off[:, :, None] * across[:, None]  # [a, t, 2]
-  calibre = jnp.exp(0.12 * jax.random.normal(next(keys), (len(_ENDS), 1)))
+  calibre = jnp.exp(0.12 * drawn['calibre'])
   radii = calibre * (_RADII[:, :1] * (1 - t.T) + _RADII[:, 1:] * t.T)
   radii = jnp.where(missing[:, None], 1e-4, radii)
 
@@ -127,7 +147,8 @@ def draw(key: jax.Array, size: int) -> Drawing:
   )
   mask = inside > 0
   head = ellipse(x, y, 0.8 * stretch[0], 0.95 * stretch[1])
-  tissue = 0.16 + 0.03 * smooth_field(next(keys), size, 5.0)
+  tissue = smooth_field(drawn['tissue'], drawn['tissue phase'], size, 5.0)
+  tissue = 0.16 + 0.03 * tissue
   background = jnp.where(head < 1, tissue, 0.0)
   # The longest way through a tube of a pixel's depth, bright with inflow.
   flow = uniform(0.75, 0.95) * jnp.sqrt(jnp.clip(inside, 0, 1))
@@ -151,5 +172,6 @@ def _tubes(x, y, start, end, radius, last_radius) -> jax.Array:
     return jnp.minimum(least, squared / (radius + reach * widening) ** 2), None
 
   tubes = start, end - start, radius, last_radius - radius
-  squared, _ = lax.scan(nearer, jnp.full_like(x, jnp.inf), tubes)
+  least = jnp.full_like(x, jnp.inf)
+  squared, _ = lax.scan(nearer, least, tubes, unroll=_AT_ONCE)
   return 1 - jnp.sqrt(squared)
