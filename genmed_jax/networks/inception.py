@@ -34,10 +34,27 @@ OPTIONAL = {'spatial': 'spatial.weight'}
 _SPATIAL_CHANNELS = 7
 
 
+class _NoKeys:
+  """Instead of ``nnx.Rngs``: no weight is ever drawn here."""
+
+  @staticmethod
+  def params() -> None:
+    """No key."""
+
+
+def _blank(key, shape, dtype) -> jax.ShapeDtypeStruct:
+  """A leaf that is to be filled: 190 initial values take seconds to trace."""
+  del key
+  return jax.ShapeDtypeStruct(shape, dtype)
+
+
+_BLANK = {'kernel_init': _blank, 'rngs': _NoKeys()}
+
+
 class ConvReLU(nnx.Conv):
   """Convolution with the folded batch norm's bias, then ReLU; NHWC."""
 
-  def __init__(self, inputs, outputs, kernel, *, dtype, rngs, **kwargs):
+  def __init__(self, inputs, outputs, kernel, *, dtype, **kwargs):
     """Builds it; ``kwargs`` are ``strides`` and ``padding``."""
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
     super().__init__(
@@ -47,7 +64,8 @@ class ConvReLU(nnx.Conv):
       **{'padding': 'SAME', **kwargs},
       dtype=dtype,
       precision=lax.Precision.HIGHEST,
-      rngs=rngs,
+      bias_init=_blank,
+      **_BLANK,
     )
 
   def __call__(self, x):
@@ -221,16 +239,15 @@ def _stages(conv) -> dict:
 class InceptionV3(nnx.Module):
   """The network up to its deepest tap."""
 
-  def __init__(self, taps, *, dtype=jnp.float32, rngs):
-    """Builds the stages that ``taps`` need.
+  def __init__(self, taps, *, dtype=jnp.float32):
+    """Builds the stages that ``taps`` need, with shapes instead of weights.
 
     Args:
       taps: Names from :data:`TAPS`.
       dtype: What convolutions compute in.
-      rngs: For the initial weights.
     """
     self.taps = tuple(taps)
-    conv = functools.partial(ConvReLU, dtype=dtype, rngs=rngs)
+    conv = functools.partial(ConvReLU, dtype=dtype)
     builders = _stages(conv)
     order = [*builders, 'fc']
     last = max(order.index(TAPS[tap]) for tap in taps)
@@ -240,10 +257,10 @@ class InceptionV3(nnx.Module):
         setattr(self, name, builders[name]())
     if 'spatial' in taps:
       self.spatial = nnx.Conv(
-        768, _SPATIAL_CHANNELS, (1, 1), use_bias=False, dtype=dtype, rngs=rngs
+        768, _SPATIAL_CHANNELS, (1, 1), use_bias=False, dtype=dtype, **_BLANK
       )
     if 'logits' in taps:
-      self.fc = nnx.Linear(2048, 1008, use_bias=False, rngs=rngs)
+      self.fc = nnx.Linear(2048, 1008, use_bias=False, **_BLANK)
 
   def __call__(self, images: jax.Array) -> dict[str, jax.Array]:
     """Features at every tap.

@@ -34,7 +34,7 @@ class Architecture(NamedTuple):
   """The declaration of a network.
 
   Attributes:
-    build: ``(taps, *, dtype, rngs)`` to the module.
+    build: ``(taps, *, dtype)`` to the module, with shapes for its leaves.
     taps: Its outputs, from shallow to deep.
     optional: Tap to the tensor it needs and not every file has.
     default_tap: The feature vector where no tap is named.
@@ -182,12 +182,7 @@ def _apply(graph, state, images):
 
 def abstract_network(network: str, taps, dtype: str = 'float32'):
   """Graph and abstract state of a network, without making its weights."""
-  build = NETWORKS[network].build
-  return nnx.split(
-    nnx.eval_shape(
-      lambda: build(taps, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
-    )
-  )
+  return nnx.split(NETWORKS[network].build(taps, dtype=jnp.dtype(dtype)))
 
 
 def leaves_of(network: str, taps) -> dict[str, tuple[int, ...]]:
@@ -203,9 +198,9 @@ def _leaf_shapes(state) -> dict[str, tuple[int, ...]]:
 
 
 def fill(abstract, leaves: dict[str, np.ndarray]):
-  """The abstract state with its leaves in place."""
+  """The abstract state with its leaves in place, on the host."""
   flat = [
-    (path, leaf.replace(jnp.asarray(leaves['.'.join(map(str, path))])))
+    (path, leaf.replace(leaves['.'.join(map(str, path))]))
     for path, leaf in nnx.to_flat_state(abstract)
   ]
   return nnx.from_flat_state(flat)

@@ -27,6 +27,8 @@ def on_subjects(*, emitters: bool = False) -> Callable:
     def mapped(*parts, **options):
       return jax.vmap(lambda *part: function(*part, **options))(*parts)
 
+    mapped.__name__ = function.__name__  # Else profiles do not tell them apart.
+
     @functools.cache
     def compiled() -> Callable:
       return jax.jit(
