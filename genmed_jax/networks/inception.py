@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.networks import weights
+from genmed_jax.networks.layers import BLANK
 from genmed_jax.networks.weights import Rule
 
 # Tap -> the stage it is read after, from shallow to deep.
@@ -34,23 +35,6 @@ OPTIONAL = {'spatial': 'spatial.weight'}
 _SPATIAL_CHANNELS = 7
 
 
-class _NoKeys:
-  """Instead of ``nnx.Rngs``: no weight is ever drawn here."""
-
-  @staticmethod
-  def params() -> None:
-    """No key."""
-
-
-def _blank(key, shape, dtype) -> jax.ShapeDtypeStruct:
-  """A leaf that is to be filled: 190 initial values take seconds to trace."""
-  del key
-  return jax.ShapeDtypeStruct(shape, dtype)
-
-
-_BLANK = {'kernel_init': _blank, 'rngs': _NoKeys()}
-
-
 class ConvReLU(nnx.Conv):
   """Convolution with the folded batch norm's bias, then ReLU; NHWC."""
 
@@ -64,8 +48,8 @@ class ConvReLU(nnx.Conv):
       **{'padding': 'SAME', **kwargs},
       dtype=dtype,
       precision=lax.Precision.HIGHEST,
-      bias_init=_blank,
-      **_BLANK,
+      **BLANK,
+      bias_init=BLANK['kernel_init'],
     )
 
   def __call__(self, x):
@@ -257,10 +241,10 @@ class InceptionV3(nnx.Module):
         setattr(self, name, builders[name]())
     if 'spatial' in taps:
       self.spatial = nnx.Conv(
-        768, _SPATIAL_CHANNELS, (1, 1), use_bias=False, dtype=dtype, **_BLANK
+        768, _SPATIAL_CHANNELS, (1, 1), use_bias=False, dtype=dtype, **BLANK
       )
     if 'logits' in taps:
-      self.fc = nnx.Linear(2048, 1008, use_bias=False, **_BLANK)
+      self.fc = nnx.Linear(2048, 1008, use_bias=False, **BLANK)
 
   def __call__(self, images: jax.Array) -> dict[str, jax.Array]:
     """Features at every tap.

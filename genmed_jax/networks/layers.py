@@ -13,6 +13,24 @@ _GROUPS = 8
 _EPSILON = 1e-6
 
 
+class _NoKeys:
+  """Instead of ``nnx.Rngs``, where no weight is drawn."""
+
+  @staticmethod
+  def params() -> None:
+    """No key."""
+
+
+def _blank(key, shape, dtype) -> jax.ShapeDtypeStruct:
+  del key
+  return jax.ShapeDtypeStruct(shape, dtype)
+
+
+# For layers whose leaves are shapes until they are filled: initial values of
+# a deep network that nobody uses take seconds to trace.
+BLANK = {'kernel_init': _blank, 'rngs': _NoKeys()}
+
+
 class _GroupNorm(nnx.Module):
   """Over groups of an image's channels: no batch, no state.
 
