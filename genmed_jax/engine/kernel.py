@@ -7,6 +7,7 @@ import inspect
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
 
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.rows import as_rows, Rows
@@ -16,7 +17,14 @@ T = TypeVar('T')
 
 
 def as_feature_set(x) -> FeatureSet:
-  """A feature set as it is, or one of ``Rows`` or of an array ``[n, d]``."""
+  """A feature set as it is, or one of ``Rows`` or of an array ``[n, d]``.
+
+  Raises:
+    ValueError: if it is not a matrix.
+  """
+  shape = np.shape(x.values if isinstance(x, Rows) else x)
+  if len(shape) != 2:
+    raise ValueError(f'features must be [n, d], not {shape}')
   if isinstance(x, FeatureSet):
     return x
   return FeatureSet(x if isinstance(x, Rows) else as_rows(x))
@@ -66,9 +74,6 @@ _CALLED = {'x': 'real', 'y': 'generated', 'train': 'training'}
 
 
 def _check(sets: dict[str, FeatureSet], at_least: int) -> None:
-  for x in sets.values():
-    if len(x.shape) != 2:
-      raise ValueError(f'features must be [n, d], not {x.shape}')
   if len({x.width for x in sets.values()}) > 1:
     widths = (f'{x.width} ({_CALLED.get(n, n)})' for n, x in sets.items())
     raise ValueError(f'feature widths differ: {" and ".join(widths)}')

@@ -128,20 +128,16 @@ def _row_statistics(x, context):
     )
 
   count, total, squares = fold_tiles(x, one_tile, nothing, tile=TILE, end=end)
-  mine = jnp.maximum(count, 1)
-  drift = total / mine
-  spread = squares - count * (drift @ drift)
+  # The devices' means and spreads make those of all.
   everyone = lax.psum(count, DATA_AXIS)
-  weight = count / jnp.maximum(everyone, 1)
-  here = jnp.where(count > 0, centre + drift, 0.0)
-  mean = lax.psum(weight * here, DATA_AXIS)
-  apart = jnp.where(count > 0, here - mean, 0.0)
-  spread += count * (apart @ apart)
-  return (
-    everyone,
-    mean,
-    jnp.maximum(lax.psum(spread, DATA_AXIS), 0.0),
+  count = count.astype(jnp.float64)
+  drift = total / jnp.maximum(count, 1)
+  mean = lax.psum(count * (centre + drift), DATA_AXIS) / jnp.maximum(
+    everyone, 1
   )
+  apart = centre + drift - mean
+  spread = squares + count * (apart @ apart - drift @ drift)
+  return everyone, mean, jnp.maximum(lax.psum(spread, DATA_AXIS), 0.0)
 
 
 def moments(

@@ -72,28 +72,41 @@ def pair_program(
   def wrap(function: Callable) -> Callable:
     compiled = program(out=out, static=('walk', *static))(function)
 
+    def sides(rows) -> tuple[Rows, Rows]:
+      return rows[0], rows[0] if own else rows[1]
+
+    def walk_of(rows, mesh, tile, dtype) -> Walk:
+      longest = (
+        given or _tile(side, mesh)
+        for given, side in zip(tile, sides(rows), strict=True)
+      )
+      return Walk(tuple(longest), dtype)
+
     @functools.wraps(function)
     def call(
       rows, context=(), *, tile=(None, None), dtype=jnp.float32, **options
     ):
-      x, y = rows[0], rows[0] if own else rows[1]
       mesh = mesh_of_rows(rows)
-      tiles = tuple(
-        given or _tile(side, mesh)
-        for given, side in zip(tile, (x, y), strict=True)
-      )
-      with _progress(mesh, x, y, own, tiles) as shown:
-        walk = Walk(tiles, dtype, shown)
+      walk = walk_of(rows, mesh, tile, dtype)
+      with _progress(mesh, *sides(rows), own, walk) as shown:
+        walk = walk._replace(shown=shown)
         found = compiled(rows, context, walk=walk, **options)
         return jax.block_until_ready(found) if shown else found
 
+    def lower(
+      mesh, rows, context=(), *, tile=(None, None), dtype=jnp.float32, **options
+    ):
+      walk = walk_of(rows, mesh, tile, dtype)
+      return compiled.lower(mesh, rows, context, walk=walk, **options)
+
+    call.lower = lower
     return call
 
   return wrap
 
 
 def _tile(x: Rows, mesh: Mesh) -> int:
-  few = len(x.mask) <= _SMALL * mesh.devices.size
+  few = x.mask.shape[0] <= _SMALL * mesh.devices.size
   return _SMALL_TILE if few else _TILE
 
 
@@ -220,7 +233,7 @@ def others(values: jax.Array, axis: int) -> jax.Array:
 
 @contextlib.contextmanager
 def _progress(
-  mesh: Mesh, x: Rows, y: Rows, own: bool, tiles: tuple[int, int]
+  mesh: Mesh, x: Rows, y: Rows, own: bool, walk: Walk
 ) -> Iterator[bool]:
   """Shows how far a long fold is; yields whether it is long."""
   devices = mesh.devices.size
@@ -231,7 +244,7 @@ def _progress(
     return
   with tqdm.tqdm(
     desc=f'{len(x.mask)} x {len(y.mask)} pairs',
-    total=-(-rows // tiles[0]) * hops * len(mesh.local_devices),
+    total=-(-rows // walk.tiles[0]) * hops * len(mesh.local_devices),
     unit='row',
     leave=False,
     disable=jax.process_index() != 0,

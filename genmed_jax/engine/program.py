@@ -26,7 +26,8 @@ def program(
   The function takes ``(rows, context, **static)``: a pytree of arrays
   ``[n, ...]`` that are laid over the devices, of which it sees its own block,
   and a pytree that every device sees whole. Both may hold NumPy arrays, known
-  to every process. The mesh is that of the rows.
+  to every process. The mesh is that of the rows. ``lower(mesh, rows, ...)``
+  lowers the program for a mesh; shapes will do for arrays.
 
   Args:
     out: Partition of its results, ``mesh.ROWS`` or ``mesh.REPLICATED``, as
@@ -58,6 +59,10 @@ def program(
     def call(rows, context=(), **given):
       return compiled(mesh_of_rows(rows))(rows, context, **given)
 
+    def lower(mesh, rows, context=(), **given):
+      return compiled(mesh).lower(rows, context, **given)
+
+    call.lower = lower
     return call
 
   return wrap

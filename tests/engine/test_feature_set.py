@@ -308,13 +308,13 @@ def test_a_set_that_is_given_twice_is_fitted_once(random, monkeypatch):
 
 def test_a_set_that_is_given_twice_is_searched_once(random, monkeypatch):
   calls = []
-  fold = nearest.fold_own_pairs
+  search = nearest._own_nearest
 
   def counted(*args, **options):
     calls.append(args)
-    return fold(*args, **options)
+    return search(*args, **options)
 
-  monkeypatch.setattr(nearest, 'fold_own_pairs', counted)
+  monkeypatch.setattr(nearest, '_own_nearest', counted)
   x, y, z = map(as_feature_set, random.standard_normal((3, 40, 5)))
   metrics.neighbourhoods(x, y)
   metrics.prdc(x, z)

@@ -2,6 +2,8 @@ import jax
 import numpy as np
 import pytest
 
+from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine import moments as moments_lib
 from genmed_jax.engine.moments import moments
 from genmed_jax.engine.rows import as_rows, shard_rows
 
@@ -64,3 +66,12 @@ def test_float32_products_keep_their_digits(random):
       for dtype in (np.float64, np.float32)
     )
   assert 0 < np.abs(found - exact).max() < 1e-6 * np.abs(exact).max()
+
+
+def test_no_device_gathers_the_set():
+  with jax.enable_x64(True):
+    rows = shard_rows(mesh_lib.data_mesh(), np.zeros((4000, 64)))
+    lowered = moments_lib._row_statistics.lower(mesh_lib.data_mesh(), rows)
+    analysis = lowered.compile().memory_analysis()
+  assert rows.values.sharding.num_devices == 4
+  assert analysis.temp_size_in_bytes < rows.values.nbytes / 4
