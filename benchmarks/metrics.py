@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from benchmarks import measure, peers
+from benchmarks.inputs import features
 from genmed_jax import metrics
 from genmed_jax.engine import memory
 from genmed_jax.engine import mesh as mesh_lib
@@ -35,24 +36,6 @@ _BUDGET_S = flags.DEFINE_float(
   'budget_s', 40.0, 'Runs are repeated, beyond the first, for so long.'
 )
 _OUTPUT = flags.DEFINE_string('output', None, 'JSON lines are appended here.')
-
-
-def features(n: int, width: int, seed: int, shift: float) -> np.ndarray:
-  """Non-negative features of low rank and noise, as a pooled network gives."""
-  law, random = np.random.default_rng(0), np.random.default_rng(seed)
-  mixing = law.standard_normal((96, width)) * np.arange(1, 97)[:, None] ** -0.6
-  mixing = mixing.astype(np.float32)
-  # As a memory-mapped file lies: such rows are laid over devices as they are.
-  size = 4 * n * width
-  store = np.empty(size + 64, np.uint8)
-  aligned = -store.ctypes.data % 64
-  values = store[aligned : aligned + size].view(np.float32).reshape(n, width)
-  for start in range(0, n, 4096):
-    rows = values[start : start + 4096]
-    hidden = random.standard_normal((len(rows), 96), np.float32) + shift
-    noise = 0.35 * random.standard_normal(rows.shape, np.float32)
-    np.logaddexp(0, hidden @ mixing + noise, out=rows)
-  return values
 
 
 def main(_):

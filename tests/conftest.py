@@ -24,7 +24,7 @@ def programs(tmp_path_factory, worker_id):
     folder = folder.parent
   settings = {
     'jax_compilation_cache_dir': str(folder / 'programs'),
-    'jax_persistent_cache_min_compile_time_secs': 0.1,
+    'jax_persistent_cache_min_compile_time_secs': 0.0,
   }
   for name, value in settings.items():
     jax.config.update(name, value)
@@ -54,3 +54,17 @@ def image_folder(tmp_path):
 @pytest.fixture
 def random():
   return np.random.default_rng(0)
+
+
+@pytest.fixture
+def compiled():
+  """Grows by a name with every program that is compiled, or read."""
+  seen = []
+
+  def listen(event, seconds, fun_name=None, **_):
+    if event == '/jax/core/compile/backend_compile_duration':
+      seen.append(fun_name)
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  yield seen
+  jax.monitoring.unregister_event_duration_listener(listen)

@@ -239,7 +239,7 @@ def _keep_programs(values: flags.FlagValues) -> None:
     return
   folder = cache_dir(given) / 'xla' / platform.node()
   jax.config.update('jax_compilation_cache_dir', str(folder))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
 def _end(command: Command, status: int, message: object) -> NoReturn:

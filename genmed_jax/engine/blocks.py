@@ -49,12 +49,13 @@ def fold_block(
     The states after the last tile.
   """
   n, m = rows[0].mask.shape[0], columns[0].mask.shape[0]
-  a, b = tile_size(n, tiles[0]), tile_size(m, tiles[1])
+  same = len(states) == 1
+  a = tile_size(n, tiles[0])
+  b = a if same else tile_size(m, tiles[1])
   down_end, right_end = (
     tiles_until(end_of(side[0].mask), size)
     for side, size in ((rows, a), (columns, b))
   )
-  same = len(states) == 1
 
   def down(i, states):
     (x, row_info), fresh_row = read_tile(rows, i, a)

@@ -20,12 +20,12 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-import tqdm
 
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.blocks import fold_block
-from genmed_jax.engine.mesh import DATA_AXIS
+from genmed_jax.engine.mesh import DATA_AXIS, to_host
 from genmed_jax.engine.program import mesh_of_rows, program
+from genmed_jax.engine.progress import progress
 from genmed_jax.engine.rows import Rows
 
 _TILE = 1000  # Products of smaller tiles are slower, larger ones not faster.
@@ -33,7 +33,7 @@ _SMALL = 1000  # Rows on a device from which on that holds; below it
 _SMALL_TILE = 250  # tiles of this size waste less on a set's last tile.
 _LONG = 4e8  # Pairs a device takes in a fold that shows its progress.
 
-_bars: list[tqdm.tqdm] = []  # Of the fold that is running.
+_bars = []  # Of the fold that is running.
 
 
 class Walk(NamedTuple):
@@ -238,16 +238,21 @@ def _progress(
   """Shows how far a long fold is; yields whether it is long."""
   devices = mesh.devices.size
   hops = devices // 2 + 1 if own else devices
-  rows, columns = (len(side.mask) // devices for side in (x, y))
+  if len(x.mask) * len(y.mask) // devices**2 * hops < _LONG:
+    yield False
+    return
+  rows, columns = (
+    int(to_host(side.mask).reshape(devices, -1).sum(axis=1).max())
+    for side in (x, y)
+  )
   if rows * columns * hops < _LONG:
     yield False
     return
-  with tqdm.tqdm(
-    desc=f'{len(x.mask)} x {len(y.mask)} pairs',
+  with progress(
+    desc='pairs of images',
     total=-(-rows // walk.tiles[0]) * hops * len(mesh.local_devices),
     unit='row',
     leave=False,
-    disable=jax.process_index() != 0,
   ) as bar:
     _bars.append(bar)
     try:

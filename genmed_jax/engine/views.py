@@ -31,7 +31,8 @@ NEAREST = 'nearest'  # The nearest rows.
 HOLDING = 'holding'  # Number of rows in the image's own ball.
 HELD_BY = 'held_by'  # Number of the others' balls that hold the image.
 HELD_BY_CLIPPED = 'held_by_clipped'  # The same for clipped, closed balls.
-BEST = 'best'  # The row of the largest ratio of core radius to distance.
+BEST = 'best'  # The row of the largest ratio of core radius to distance; to
+# be asked with the nearest, which show where it is in doubt.
 EVERYTHING = NEAREST, HOLDING, HELD_BY, HELD_BY_CLIPPED, BEST
 
 NEIGHBOURS = 5  # Of each image, in metrics.
@@ -205,6 +206,8 @@ def settled(queries: Rows, database: Rows, view: dict, info: dict, walk: Walk):
   partners = []
   if 'index' in view:
     view['doubtful'] |= _is_close(queries, view, info, walk)
+    if BEST in view:  # Among several at zero, float32 knows no best.
+      view['doubtful'] |= view['squared'][:, 1] == 0
     view['index'] = view['index'][:, :-1]
     partners.append(view['index'])
   if view.pop('ratio', None) is not None:

@@ -10,12 +10,13 @@ from genmed_jax import options
 from genmed_jax.data.features import Features
 from genmed_jax.engine.feature_set import LocalFeatures
 from genmed_jax.engine.mesh import data_mesh
+from genmed_jax.engine.progress import by_name
 from genmed_jax.engine.rows import gather
 from genmed_jax.errors import TooFewImages, UsageError
 from genmed_jax.evaluation.config import EvaluationConfig
 from genmed_jax.evaluation.sets import ImageSet, open_sets, Sets
 from genmed_jax.evaluation.spaces import check, FeatureSpace, load_spaces
-from genmed_jax.metrics import Comparison
+from genmed_jax.metrics import Comparison, Metric
 from genmed_jax.metrics.registry import floor, score
 from genmed_jax.report.evaluation import Evaluation
 from genmed_jax.report.provenance import environment
@@ -194,15 +195,10 @@ class RealImages:
     comparison: Comparison,
   ) -> Iterator[Result]:
     space = self._space
-    key = group, comparison.counts[1]
-    if key not in self._floors:
-      halves = comparison.halves
-      self._floors[key] = {
-        n: floor(m, halves) for n, m in space.metrics.items()
-      }
     skipped = generated.skipped + self._reference.skipped
     left_out = (f'{skipped} images were left out',) if skipped else ()
-    for metric_name, metric in space.metrics.items():
+    desc = f'{generated.name} {"" if group is None else group}'.strip()
+    for metric_name, metric in by_name(space.metrics, desc):
       found = score(metric, comparison)
       said = (space.notes[metric.name],) if metric.name in space.notes else ()
       yield Result(
@@ -212,11 +208,19 @@ class RealImages:
         metric_name,
         found.value,
         *(found.interval or (None, None, None)),
-        self._floors[key][metric_name],
+        self._floor(metric, group, comparison),
         metric.direction,
         *comparison.counts,
         found.notes + said + left_out,
       )
+
+  def _floor(
+    self, metric: Metric, group: str | None, comparison: Comparison
+  ) -> float | None:
+    key = metric.name, group, comparison.counts[1]
+    if key not in self._floors:
+      self._floors[key] = floor(metric, comparison.halves)
+    return self._floors[key]
 
   def _samples(
     self, generated: Features, ids: dict[int, str], comparison: Comparison

@@ -12,7 +12,6 @@ import functools
 from absl import logging
 import jax
 import numpy as np
-import tqdm
 
 from genmed_jax.data import loader
 from genmed_jax.data.features import Features
@@ -20,6 +19,7 @@ from genmed_jax.data.intensity import parse_intensity
 from genmed_jax.data.source import Source
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.feature_set import OUTPUTS
+from genmed_jax.engine.progress import progress
 from genmed_jax.errors import DecodeError, UsageError
 from genmed_jax.networks.base import FeatureNetwork
 from genmed_jax.networks.preprocess import preprocess
@@ -121,15 +121,12 @@ class Extractor:
     Raises:
       DecodeError: if an image cannot be used and errors are not skipped.
     """
-    with tqdm.tqdm(
+    with progress(
       desc=f'{source.name} -> {self.network.name}',
       total=len(rows),
       initial=done,
       unit='image',
-      leave=None,  # Not under the bar of a study.
-      delay=2,  # Seconds; small sets show no bar.
-      disable=jax.process_index() != 0,
-    ) as progress:
+    ) as bar:
       pending = collections.deque()
 
       def finished() -> dict[str, np.ndarray]:
@@ -138,7 +135,7 @@ class Extractor:
           tap: mesh_lib.local_rows(output)[: batch.count]
           for tap, output in outputs.items()
         }
-        progress.update(batch.count)
+        bar.update(batch.count)
         return values | {DECODED: batch.decoded[: batch.count]}
 
       for batch in loader.batches(

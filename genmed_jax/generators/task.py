@@ -7,11 +7,11 @@ from pathlib import Path
 import jax
 import numpy as np
 from PIL import Image
-import tqdm
 
 from genmed_jax import perturb
 from genmed_jax.data.subjects import split_by_subject
 from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.progress import progress
 from genmed_jax.errors import UsageError
 from genmed_jax.generators import GENERATORS
 from genmed_jax.report import files
@@ -107,13 +107,7 @@ def write_images(generator: Path, count: int, seed: int, folder: Path) -> None:
     raise UsageError(f'`output_dir={str(folder)!r}` has images already')
   drawn = draw(generator, count, seed)
   for number, pixels in enumerate(
-    tqdm.tqdm(
-      drawn,
-      desc='images',
-      total=count,
-      unit='image',
-      disable=jax.process_index() != 0,
-    )
+    progress(drawn, desc='images', total=count, unit='image')
   ):
     if jax.process_index() == 0:
       image = Image.fromarray(pixels.squeeze())

@@ -5,9 +5,8 @@ from pathlib import Path
 import tempfile
 import urllib.request
 
-import tqdm
-
 from genmed_jax import __version__
+from genmed_jax.engine.progress import progress
 from genmed_jax.errors import UsageError
 from genmed_jax.networks import weights
 from genmed_jax.networks.registry import (
@@ -95,16 +94,16 @@ def download(name: str, folder: Path) -> Path:
     urllib.request.urlopen(upstream.url) as response,
     tempfile.TemporaryDirectory(dir=folder) as scratch,
     open(Path(scratch) / upstream.file, 'wb') as file,
-    tqdm.tqdm(
+    progress(
       desc=upstream.file,
       total=int(response.headers.get('Content-Length') or 0) or None,
       unit='B',
       unit_scale=True,
-    ) as progress,
+    ) as bar,
   ):
     while block := response.read(1 << 20):
       file.write(block)
-      progress.update(len(block))
+      bar.update(len(block))
     file.flush()
     if (found := weights.sha256_of(Path(file.name))) != upstream.sha256:
       raise RuntimeError(

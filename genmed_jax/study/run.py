@@ -5,16 +5,15 @@ import os
 from pathlib import Path
 
 from absl import logging
-import jax
 import numpy as np
 from PIL import Image
-import tqdm
 
 from genmed_jax import options
 from genmed_jax.data import regions
 from genmed_jax.data.formats import open_source
 from genmed_jax.data.source import Source
 from genmed_jax.data.subjects import find_subjects
+from genmed_jax.engine.progress import progress
 from genmed_jax.errors import UsageError
 from genmed_jax.evaluation.spaces import check, load_networks
 from genmed_jax.metrics import Metric
@@ -288,10 +287,7 @@ def _of_network(
 
 def _score_all(scorer: Scorer, chosen, seeds) -> ConditionScores:
   steps = [(each, seed) for seed in seeds for each in (None, *chosen)]
-  with tqdm.tqdm(
-    steps,
-    desc=f'study of {scorer.name}',
-    unit='condition',
-    disable=jax.process_index() != 0,
-  ) as progress:
-    return {step: scorer.score(*step) for step in progress}
+  with progress(
+    steps, desc=f'study of {scorer.name}', unit='condition', delay=0
+  ) as bar:
+    return {step: scorer.score(*step) for step in bar}

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
 
 from genmed_jax.data import loader
 from genmed_jax.data.intensity import parse_intensity
 from genmed_jax.data.source import Source
 from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.progress import progress
 from genmed_jax.errors import DecodeError, UsageError
 from genmed_jax.networks.preprocess import Preprocess, preprocess
 
@@ -75,12 +75,11 @@ def read_pictures(
 
 def _resized(source, size, channels, to_unit, called) -> np.ndarray:
   result, start = np.empty((len(source), size, size, channels), np.uint8), 0
-  with tqdm.tqdm(
+  with progress(
     desc=called,
     total=len(source),
     unit='image',
-    disable=jax.process_index() != 0,
-  ) as progress:
+  ) as bar:
     for batch in loader.batches(
       source,
       range(len(source)),
@@ -93,7 +92,7 @@ def _resized(source, size, channels, to_unit, called) -> np.ndarray:
       resized = _to_bytes(batch.images, batch.sizes, size, channels)
       result[start : start + batch.count] = resized[: batch.count]
       start += batch.count
-      progress.update(batch.count)
+      bar.update(batch.count)
   return result
 
 

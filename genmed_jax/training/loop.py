@@ -11,9 +11,9 @@ import jax
 from jax import lax
 import numpy as np
 import optax
-import tqdm
 
 from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.progress import progress
 from genmed_jax.training.checkpoints import Checkpoints
 from genmed_jax.training.functional import Functional, Weights
 
@@ -225,20 +225,18 @@ def _best_epoch(history: list[dict], sign: int) -> int:
 def _epoch(step, state, batches, number: int, plan: TrainingPlan):
   """All steps of an epoch; the state after it and the mean losses."""
   waiting, done = collections.deque(), []
-  with tqdm.tqdm(
+  with progress(
     batches.epoch(number),
     desc=f'epoch {number + 1}/{plan.epochs}',
     total=len(batches),
     unit='step',
-    leave=None,
-    disable=jax.process_index() != 0,
-  ) as progress:
-    for batch in progress:
+  ) as bar:
+    for batch in bar:
       state, losses = step(state, batch)
       waiting.append(losses)
       if len(waiting) > _IN_FLIGHT:
         done.append(jax.device_get(waiting.popleft()))
-        progress.set_postfix({k: f'{v:.3g}' for k, v in done[-1].items()})
+        bar.set_postfix({k: f'{v:.3g}' for k, v in done[-1].items()})
   done += [jax.device_get(losses) for losses in waiting]
   means = {k: float(np.mean([each[k] for each in done])) for k in done[0]}
   _check_finite(list(means.values()), number)

@@ -1,9 +1,12 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
 from genmed_jax.engine import nearest as nearest_module
-from genmed_jax.engine.rows import shard_rows
+from genmed_jax.engine.nearest import search
+from genmed_jax.engine.rows import as_rows, shard_rows
 from genmed_jax.metrics import nearest_neighbours, own_neighbours
 
 
@@ -26,7 +29,7 @@ def too_close_for_float32(random):
 @pytest.mark.parametrize('k', [1, 4])
 @pytest.mark.parametrize('n', [6, 130])
 def test_own_neighbours_equal_reference(random, mesh, n, k):
-  x = np.float32(random.standard_normal((n, 9)))
+  x = np.float32(random.standard_normal((n, 16)))
   found = own_neighbours(shard_rows(mesh, x), k=k)
   np.testing.assert_allclose(found.squared, expected_own(x, k), rtol=1e-12)
   difference = x[found.index].astype(np.float64) - x[:, None]
@@ -35,8 +38,8 @@ def test_own_neighbours_equal_reference(random, mesh, n, k):
 
 def test_what_float32_cannot_tell_apart_is_settled(random):
   x = too_close_for_float32(random)
-  found = own_neighbours(x, k=3)
-  np.testing.assert_allclose(found.squared, expected_own(x, 3), rtol=1e-14)
+  found = own_neighbours(x, k=4)
+  np.testing.assert_allclose(found.squared, expected_own(x, 4), rtol=1e-14)
   to_centre = nearest_neighbours(x[61:], x[60:61])
   expected = cdist(x[60:61], x[61:]).argmin()
   assert to_centre.index[0, 0] == expected
@@ -44,13 +47,36 @@ def test_what_float32_cannot_tell_apart_is_settled(random):
 
 def test_it_takes_a_second_look(random, monkeypatch):
   x = too_close_for_float32(random)
-  monkeypatch.setattr(nearest_module, 'look_again', lambda *_: None)
-  found = own_neighbours(x, k=3).squared
-  assert np.abs(found / expected_own(x, 3) - 1).max() > 1e-12
+  monkeypatch.setattr(nearest_module, 'look_again', lambda *_, **__: None)
+  found = own_neighbours(x, k=4).squared
+  assert np.abs(found / expected_own(x, 4) - 1).max() > 1e-12
+
+
+def test_float64_products_need_no_second_look(random, monkeypatch):
+  x = too_close_for_float32(random)
+  monkeypatch.delattr(nearest_module, 'look_again')
+  with jax.enable_x64(True):
+    queries, database = as_rows(x[60:61]), as_rows(x[61:])
+    found = search(queries, database, x.mean(0), dtype=jnp.float64)
+  expected = cdist(x[60:61], x[61:])
+  np.testing.assert_array_equal(found.index, [[expected.argmin()]])
+  np.testing.assert_allclose(found.squared, [[expected.min() ** 2]], rtol=1e-12)
+
+
+def test_sets_of_other_counts_share_their_programs(random, compiled):
+  x = too_close_for_float32(random)  # Some look again.
+  more = np.concatenate([x, 9 + random.standard_normal((500, 16))])
+  programs = []
+  for database, queries in ((x, more), (more, x), (x[:90], x[5:])):
+    own_neighbours(database, k=4)
+    nearest_neighbours(database, queries)
+    programs.append(len(compiled))
+  assert programs[1] == programs[0]
+  assert programs[2] == programs[0]
 
 
 def test_nearest_equals_reference(random, mesh):
-  x, y = np.float32(random.standard_normal((2, 50, 7)))
+  x, y = np.float32(random.standard_normal((2, 50, 16)))
   x = np.concatenate([x, y[:5], x[:5]])
   found = nearest_neighbours(*(shard_rows(mesh, f) for f in (x, y)))
   distances = cdist(np.float64(y), np.float64(x), 'sqeuclidean')
@@ -61,7 +87,7 @@ def test_nearest_equals_reference(random, mesh):
 
 @pytest.mark.parametrize('scale', [1e-3, 1.0, 1e4])
 def test_scale_and_offset_change_nothing(random, scale):
-  x = random.integers(-512, 512, (80, 5)) / 256
+  x = random.integers(-512, 512, (80, 16)) / 256
   found = own_neighbours(np.float32(scale * (x + 2.0**6)), k=4)
   plain = own_neighbours(np.float32(x), k=4)
   np.testing.assert_allclose(found.squared, scale**2 * plain.squared, rtol=1e-2)
