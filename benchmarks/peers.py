@@ -1,9 +1,9 @@
 """The peers' metrics, where they are installed, on NumPy features.
 
-torch-fidelity, prdc and vendi-score come from the package registry; MIND (in
-torch-fidelity), dgm-eval and fld from their repositories. dgm-eval's
-likelihood asks for CUDA and its copying test for an older numpy: here both are
-given what they ask for, and compute as they do.
+torch-fidelity, prdc, vendi-score and FAISS (faiss-cpu) come from the package
+registry; MIND (in torch-fidelity), dgm-eval and fld from their repositories.
+dgm-eval's likelihood asks for CUDA and its copying test for an older numpy:
+here both are given what they ask for, and compute as they do.
 """
 
 from collections.abc import Callable
@@ -85,6 +85,20 @@ def _precision_recall(module, sets):
   return [found[module.KEY_METRIC_PRECISION], found[module.KEY_METRIC_RECALL]]
 
 
+def _searches(module, sets):
+  """The searches behind every metric of neighbours; AuthPct out of them."""
+  real, generated = sets['real'], sets['generated']
+  own = []
+  for images in (real, generated):
+    index = module.IndexFlatL2(images.shape[1])
+    index.add(images)
+    own.append(index.search(images, 6)[0][:, 1:])
+  index = module.IndexFlatL2(real.shape[1])
+  index.add(real)
+  squared, nearest = (found[:, 0] for found in index.search(generated, 1))
+  return 100 * np.mean(squared > own[0][nearest, 0])
+
+
 def _prdc(module, sets):
   found = module.compute_prdc(sets['real'], sets['generated'], 5)
   return list(found.values())
@@ -144,6 +158,7 @@ PEERS = {
   'kid': [('torch-fidelity', 'torch_fidelity.metric_kid', _kid)],
   'is': [('torch-fidelity', 'torch_fidelity.metric_isc', _is)],
   'neighbours': [
+    ('FAISS, three searches', 'faiss', _searches),
     (
       'torch-fidelity, precision and recall alone',
       'torch_fidelity.metric_prc',

@@ -11,10 +11,9 @@ from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.segmentation import SegmenterConfig
 from genmed_jax.errors import UsageError
 from genmed_jax.networks import FeatureNetwork
+from genmed_jax.networks.base import SEGMENTER
 from genmed_jax.training import task as run
 from genmed_jax.training.batches import network_input
-
-PREFIX = 'segmenter:'
 
 
 def load(
@@ -75,7 +74,7 @@ def load(
     return {tap: jnp.float32(values) for tap, values in outputs.items()}
 
   return FeatureNetwork(
-    name=f'{PREFIX}{segmenter}',
+    name=f'{SEGMENTER}{segmenter}',
     tap='bottleneck',
     taps=taps,
     preprocess=size,

@@ -8,7 +8,6 @@ from genmed_jax import networks
 from genmed_jax.data.features import Features
 from genmed_jax.data.intensity import parse_intensity
 from genmed_jax.data.source import Source
-from genmed_jax.downstream import scoring
 from genmed_jax.engine.processes import together
 from genmed_jax.errors import UsageError
 from genmed_jax.evaluation.config import ScoringConfig
@@ -23,6 +22,7 @@ from genmed_jax.metrics.registry import (
   select,
 )
 from genmed_jax.networks import FeatureNetwork
+from genmed_jax.networks.base import SEGMENTER
 
 # Name of features that the sources bring along.
 GIVEN = 'given'
@@ -60,7 +60,7 @@ def check(config: ScoringConfig) -> None:
   if not config.features:
     raise UsageError('`features` is empty; it takes NETWORK[:TAP]')
   parsed = [
-    (name,) if name.startswith(scoring.PREFIX) else networks.parse(name)
+    (name,) if name.startswith(SEGMENTER) else networks.parse(name)
     for name in config.features
   ]
   if repeated := next((p for p in parsed if parsed.count(p) > 1), None):
@@ -127,8 +127,8 @@ def load_networks(
   if names != list(METRICS):
     beside = {METRICS[name].reads for name in names if name in METRICS}
   for name in config.features:
-    if name.startswith(scoring.PREFIX):
-      network = _segmenter(config, name.removeprefix(scoring.PREFIX))
+    if name.startswith(SEGMENTER):
+      network = _segmenter(config, name.removeprefix(SEGMENTER))
     else:
       network = networks.load(
         name,
@@ -151,6 +151,8 @@ def load_networks(
 
 def _segmenter(config: ScoringConfig, folder: str) -> FeatureNetwork:
   """A segmenter, with the Dice predictor if it is the one that has one."""
+  from genmed_jax.downstream import scoring  # Loads optimisers.
+
   has_predictor = folder == config.segmenter
   return scoring.load(
     folder,

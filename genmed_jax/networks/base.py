@@ -1,12 +1,50 @@
-"""The contract of a feature network."""
+"""The contract of a feature network, and its declaration."""
 
 from collections.abc import Callable
 import hashlib
 from typing import Any, NamedTuple
 
 from genmed_jax.networks.preprocess import Preprocess
+from genmed_jax.networks.weights import Rule
 
 DTYPES = ('float32', 'bfloat16')
+
+SEGMENTER = 'segmenter:'  # Begins the name of one, with its folder.
+
+
+class Upstream(NamedTuple):
+  """The published weights of a network."""
+
+  file: str
+  url: str
+  sha256: str
+  licence: str
+
+
+class Architecture(NamedTuple):
+  """The declaration of a network.
+
+  Attributes:
+    build: ``(taps, *, dtype)`` to the ``nnx.Module``, its leaves shapes.
+    taps: Its outputs, from shallow to deep.
+    optional: Tap to the tensor it needs and not every file has.
+    default_tap: The feature vector where no tap is named.
+    preprocess: From images to its input.
+    rules: Upstream keys to leaves.
+    prepare: Applied to upstream's tensors before the rules.
+    upstream: The published weights; None for seeded random ones.
+    earns: Names of metrics that are defined on the published weights.
+  """
+
+  build: Callable
+  taps: tuple[str, ...]
+  optional: dict[str, str]
+  default_tap: str
+  preprocess: Preprocess
+  rules: tuple[Rule, ...]
+  prepare: Callable
+  upstream: Upstream | None
+  earns: frozenset[str] = frozenset()
 
 
 class FeatureNetwork(NamedTuple):

@@ -1,13 +1,11 @@
 """The networks by name: ``NETWORK[:TAP]``."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 import difflib
 import functools
 import os
 from pathlib import Path
-from typing import NamedTuple
 
-from flax import nnx
 import jax.numpy as jnp
 import numpy as np
 
@@ -15,69 +13,14 @@ from genmed_jax.engine.feature_set import OUTPUTS
 from genmed_jax.errors import UsageError
 from genmed_jax.networks import inception, weights
 from genmed_jax.networks.base import FeatureNetwork
-from genmed_jax.networks.preprocess import Preprocess
-from genmed_jax.networks.weights import Rule
 
 _SEED = 0  # Of random weights.
 
 
-class Upstream(NamedTuple):
-  """The published weights of a network."""
-
-  file: str
-  url: str
-  sha256: str
-  licence: str
-
-
-class Architecture(NamedTuple):
-  """The declaration of a network.
-
-  Attributes:
-    build: ``(taps, *, dtype)`` to the module, with shapes for its leaves.
-    taps: Its outputs, from shallow to deep.
-    optional: Tap to the tensor it needs and not every file has.
-    default_tap: The feature vector where no tap is named.
-    preprocess: From images to its input.
-    rules: Upstream keys to leaves.
-    prepare: Applied to upstream's tensors before the rules.
-    upstream: The published weights; None for seeded random ones.
-    earns: Names of metrics that are defined on the published weights.
-  """
-
-  build: Callable[..., nnx.Module]
-  taps: tuple[str, ...]
-  optional: dict[str, str]
-  default_tap: str
-  preprocess: Preprocess
-  rules: tuple[Rule, ...]
-  prepare: Callable
-  upstream: Upstream | None
-  earns: frozenset[str] = frozenset()
-
-
-_INCEPTION = Architecture(
-  build=inception.InceptionV3,
-  taps=tuple(inception.TAPS),
-  optional=inception.OPTIONAL,
-  default_tap='2048',
-  preprocess=Preprocess(size=299),
-  rules=inception.RULES,
-  prepare=inception.upstream_tensors,
-  upstream=Upstream(
-    file='pt_inception-2015-12-05-6726825d.pth',
-    url='https://github.com/mseitzer/pytorch-fid/releases/download/'
-    'fid_weights/pt_inception-2015-12-05-6726825d.pth',
-    sha256='6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2',
-    licence='Apache-2.0',
-  ),
-  earns=frozenset({'fid'}),
-)
-
 # A name that ends in `_random` has seeded random weights and says so.
 NETWORKS = {
-  'inception_v3': _INCEPTION,
-  'inception_v3_random': _INCEPTION._replace(upstream=None),
+  'inception_v3': inception.ARCHITECTURE,
+  'inception_v3_random': inception.ARCHITECTURE._replace(upstream=None),
 }
 
 
@@ -177,11 +120,15 @@ def load(
 
 
 def _apply(graph, state, images):
+  from flax import nnx
+
   return nnx.merge(graph, state)(images)
 
 
 def abstract_network(network: str, taps, dtype: str = 'float32'):
   """Graph and abstract state of a network, without making its weights."""
+  from flax import nnx  # Half a second, which features alone do not need.
+
   return nnx.split(NETWORKS[network].build(taps, dtype=jnp.dtype(dtype)))
 
 
@@ -191,6 +138,8 @@ def leaves_of(network: str, taps) -> dict[str, tuple[int, ...]]:
 
 
 def _leaf_shapes(state) -> dict[str, tuple[int, ...]]:
+  from flax import nnx
+
   return {
     '.'.join(map(str, path)): leaf.shape
     for path, leaf in nnx.to_flat_state(state)
@@ -199,6 +148,8 @@ def _leaf_shapes(state) -> dict[str, tuple[int, ...]]:
 
 def fill(abstract, leaves: dict[str, np.ndarray]):
   """The abstract state with its leaves in place, on the host."""
+  from flax import nnx
+
   flat = [
     (path, leaf.replace(leaves['.'.join(map(str, path))]))
     for path, leaf in nnx.to_flat_state(abstract)
