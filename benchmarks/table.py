@@ -20,7 +20,7 @@ def main(argv):
   text = _README.read_text()
   for path in map(Path, argv[1:]):
     records = [json.loads(line) for line in path.read_text().splitlines()]
-    table = _statistics if 'statistic' in records[0] else _features
+    table = _TABLES[records[0]['benchmark']]
     before, start, rest = text.partition(f'<!-- benchmarks {path.stem} -->\n')
     _, end, after = rest.partition('<!-- end -->')
     if not end:
@@ -106,10 +106,33 @@ def _features(records: list[dict]) -> str:
   return _markdown(lines)
 
 
+def _cold(records: list[dict]) -> str:
+  lines = [
+    ['scenario', '', 'programs', 'imports', 'programs ready', 'rest', 'total']
+  ]
+  for r in records:
+    parts = r['import_s'], r['programs_s'], r['computing_s'], r['total_s']
+    lines.append(
+      [
+        f'`{r["scenario"]}`',
+        r['state'],
+        str(int(r['programs'])),
+        *(f'{seconds:.1f}' for seconds in parts),
+      ]
+    )
+  return _markdown(lines)
+
+
 def _markdown(lines: list[list[str]]) -> str:
   header, *rows = ('| ' + ' | '.join(line) + ' |\n' for line in lines)
   return header + '|---' * len(lines[0]) + '|\n' + ''.join(rows)
 
+
+_TABLES = {
+  'statistic': _statistics,
+  'network': _features,
+  'cold': _cold,
+}
 
 if __name__ == '__main__':
   app.run(main)
