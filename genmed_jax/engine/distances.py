@@ -79,8 +79,7 @@ def pair_distances(x: Rows, y: Rows, partners: jax.Array) -> jax.Array:
   me = lax.axis_index(DATA_AXIS)
   end = end_of(x.mask)
 
-  def hop(h, carry):
-    y, total = carry
+  def add(h, y, total):
     start = (me - h) % devices * block
 
     def one_row(row):
@@ -90,10 +89,16 @@ def pair_distances(x: Rows, y: Rows, partners: jax.Array) -> jax.Array:
       difference = found.astype(jnp.float64) - values.astype(jnp.float64)
       return jnp.where(here, jnp.sum(difference**2, axis=1), 0.0)
 
-    total += map_tiles(
+    return total + map_tiles(
       (x.values, partners), jax.vmap(one_row), tile=_TILE, end=end
     )
+
+  def hop(h, carry):
+    y, total = carry
+    total = add(h, y, total)
     return lax.ppermute(y, DATA_AXIS, mesh_lib.ring(devices, 1)), total
 
   total = jnp.zeros(partners.shape, jnp.float64)
+  if devices == 1:  # The ring would hold the rows twice more.
+    return add(0, y.values, total)
   return lax.fori_loop(0, devices, hop, (y.values, total))[1]
