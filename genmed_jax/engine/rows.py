@@ -8,7 +8,6 @@ device, and never hold more than a tile. Statistics of pairs of rows are in
 """
 
 from collections.abc import Callable
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -107,24 +106,13 @@ def spread_rows(x: Rows, values: np.ndarray) -> np.ndarray:
 
 def take_rows(x: Rows, positions: np.ndarray) -> Rows:
   """The rows at ``positions``, in this order, laid out over the same mesh."""
-  sharding = _row_sharding(x.values)
-  devices = len(sharding.device_set)
+  devices = mesh_lib.mesh_of(x.values).devices.size
   bounds = np.arange(devices + 1) * len(positions) // devices
   counts = np.diff(bounds)
   mask = np.arange(padded_size(counts.max())) < counts[:, None]
   places = np.zeros(mask.shape, np.int32)
   places[mask] = positions
-  mask = jax.device_put(mask.reshape(-1), sharding)
-  return Rows(_taker(sharding)(x.values, places.reshape(-1)), mask)
-
-
-@functools.cache
-def _taker(sharding) -> Callable:
-  # One compiled gather: indexing by hand takes three times as long.
-  return jax.jit(
-    lambda values, places: jnp.take(values, places, axis=0),
-    out_shardings=sharding,
-  )
+  return _take_rows((x.values, places.reshape(-1), mask.reshape(-1)))
 
 
 def host_rows(values: jax.Array, mask: jax.Array) -> np.ndarray:
@@ -206,3 +194,25 @@ def _map_rows(x, context, *, function):
     return jax.vmap(function, (0, None))(rows.astype(jnp.float64), context)
 
   return map_tiles(x.values, one_tile, tile=TILE, end=end_of(x.mask))
+
+
+@program(out=mesh_lib.ROWS)
+def _take_rows(rows, context):
+  del context
+  values, places, mask = rows
+  if lax.axis_size(mesh_lib.DATA_AXIS) == 1:
+    return Rows(jnp.take(values, places, axis=0), mask)
+  block = len(values)
+  first = lax.axis_index(mesh_lib.DATA_AXIS) * block
+
+  # Tile by tile: XLA would gather the whole set on every device first.
+  def one_tile(places):
+    places = lax.all_gather(places, mesh_lib.DATA_AXIS) - first
+    here = (places >= 0) & (places < block)
+    found = values[jnp.clip(places, 0, block - 1)]
+    here = here.reshape(here.shape + (1,) * (values.ndim - 1))
+    found = jnp.where(here, found, 0)
+    return lax.psum_scatter(found, mesh_lib.DATA_AXIS)
+
+  end = lax.pmax(end_of(mask), mesh_lib.DATA_AXIS)  # All meet in each tile.
+  return Rows(map_tiles(places, one_tile, tile=TILE, end=end), mask)
