@@ -5,6 +5,7 @@ their rows laid over the devices; each step of the fit is one sweep over them,
 tile by tile, in closed form: no graph is recorded and nothing else is stored.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -23,6 +24,8 @@ SHRINK = 0.9**2  # Of squared distances to a last centre, where it is shrunk.
 
 _SWEPT = 64  # Rows of distances taken at once: what a core's cache holds.
 _EVALUATED = 1024  # Rows whose distances are computed at once.
+
+_summed = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
 class Fit(NamedTuple):
@@ -242,8 +245,8 @@ def _sweep(rows, end, slope, intercept):
     total, share, spread = sums
     return (
       total + jnp.sum(jnp.where(valid, top + jnp.log(whole), 0.0)),
-      share + weight @ parts,
-      spread + weight @ (parts * tile),
+      share + _summed(weight, parts),
+      spread + _summed(weight, parts * tile),
     )
 
   nothing = jnp.zeros((), jnp.float32), *(jnp.zeros_like(slope),) * 2
