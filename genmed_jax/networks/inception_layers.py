@@ -17,6 +17,9 @@ from genmed_jax.networks.inception import SPATIAL_CHANNELS, TAPS
 from genmed_jax.networks.layers import BLANK
 
 
+_PLAIN = {'use_bias': False, 'precision': lax.Precision.HIGHEST, **BLANK}
+
+
 class ConvReLU(nnx.Conv):
   """Convolution with the folded batch norm's bias, then ReLU; NHWC."""
 
@@ -223,10 +226,10 @@ class InceptionV3(nnx.Module):
         setattr(self, name, builders[name]())
     if 'spatial' in taps:
       self.spatial = nnx.Conv(
-        768, SPATIAL_CHANNELS, (1, 1), use_bias=False, dtype=dtype, **BLANK
+        768, SPATIAL_CHANNELS, (1, 1), dtype=dtype, **_PLAIN
       )
     if 'logits' in taps:
-      self.fc = nnx.Linear(2048, 1008, use_bias=False, **BLANK)
+      self.fc = nnx.Linear(2048, 1008, **_PLAIN)
 
   def __call__(self, images: jax.Array) -> dict[str, jax.Array]:
     """Features at every tap.
