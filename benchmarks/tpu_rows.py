@@ -6,7 +6,7 @@ import importlib
 import jax.numpy as jnp
 
 from benchmarks.tpu_shapes import COMPONENTS, Program, Shapes, SUBSET, WIDTH
-from benchmarks.tpu_work import around, EMULATED, pass_over, summed, Work
+from benchmarks.tpu_work import around, CUT, EMULATED, pass_over, summed, Work
 from genmed_jax.engine import moments
 from genmed_jax.engine import rows as rows_lib
 from genmed_jax.metrics import (
@@ -109,7 +109,7 @@ def programs(s: Shapes, n: int) -> list[Program]:
         vendi._project,
         (whole(d, d), whole(d, 4)),
         6,
-        8 * d**2,
+        CUT * d**2,
         float64=square,
       ),
     ),
@@ -120,7 +120,7 @@ def programs(s: Shapes, n: int) -> list[Program]:
         frechet_infinity._projector(jnp.dtype('float32')),
         (mean, whole(d, d)),
         1,
-        8 * d**2,
+        CUT * d**2,
         float64=square,
         memory=4 * mine * d,
       ),

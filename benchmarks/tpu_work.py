@@ -21,6 +21,10 @@ MEMORY_BYTES = 16e9
 # blocks of two by two are multiplied by three products, as Karatsuba does.
 _PASSES = {'bfloat16': 1, 'float32': 6, 'float64': 48}
 
+# Bytes that an element of float64 takes until it is cut: it is read, its
+# pieces are written and read in float32, and again in bfloat16.
+CUT = 8 + 8 * 2 * (4 + 2)
+
 EMULATED = 20  # Operations of float32 in one of float64.
 
 
@@ -108,12 +112,14 @@ def pairs(
 ) -> Work:
   """Products of a chip's rows with columns, and what is made of each.
 
-  A tile of columns is read for each tile of rows; products stay on the chip.
+  A tile of columns is read, and cut if it is float64, for each tile of rows;
+  products stay on the chip.
   """
   count = rows * columns
+  size = CUT if dtype == 'float64' else 4
   return Work(
     elements=count * elements,
-    memory=4 * width * (count / tile + rows),
+    memory=width * (size * count / tile + 4 * rows),
   )._replace(**{dtype: 2.0 * width * count})
 
 
