@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from genmed_jax.networks.inception import SPATIAL_CHANNELS, TAPS
 from genmed_jax.networks.layers import BLANK
 
-
 _PLAIN = {'use_bias': False, 'precision': lax.Precision.HIGHEST, **BLANK}
 
 
