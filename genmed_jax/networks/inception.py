@@ -4,24 +4,13 @@ import numpy as np
 
 from genmed_jax.networks import weights
 from genmed_jax.networks.base import Architecture, Upstream
+from genmed_jax.networks.inception_taps import (
+  OPTIONAL,
+  SPATIAL_CHANNELS,
+  TAPS,
+)
 from genmed_jax.networks.preprocess import Preprocess
 from genmed_jax.networks.weights import Rule
-
-# Tap -> the stage it is read after, from shallow to deep.
-TAPS = {
-  '64': 'maxpool_1',
-  '192': 'maxpool_2',
-  'spatial': 'mixed_6d',
-  '768': 'mixed_6e',
-  '2048': 'mixed_7c',
-  'logits': 'fc',
-}
-
-# `spatial` reads values from before the batch norm, which a file with the
-# batch norm folded no longer has.
-OPTIONAL = {'spatial': 'spatial.weight'}
-
-SPATIAL_CHANNELS = 7
 
 # Upstream names are ours but for their case; `fc.bias` is not used, because
 # the Inception Score is defined on the logits without it.

@@ -13,7 +13,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from genmed_jax.networks.inception import SPATIAL_CHANNELS, TAPS
+from genmed_jax.networks.inception_taps import SPATIAL_CHANNELS, TAPS
 from genmed_jax.networks.layers import BLANK
 
 _PLAIN = {'use_bias': False, 'precision': lax.Precision.HIGHEST, **BLANK}
@@ -211,7 +211,7 @@ class InceptionV3(nnx.Module):
     """Builds the stages that ``taps`` need, with shapes instead of weights.
 
     Args:
-      taps: Names from ``inception.TAPS``.
+      taps: Names from ``inception_taps.TAPS``.
       dtype: What convolutions compute in.
     """
     self.taps = tuple(taps)
