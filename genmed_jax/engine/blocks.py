@@ -63,9 +63,12 @@ def fold_block(
 
     def right(j, states):
       (y, column_info), fresh_column = read_tile(columns, j, b)
-      products = jnp.matmul(
+      # Without a transpose: TPUs would lay all columns out anew for it, where
+      # they emulate float64.
+      products = lax.dot_general(
         centred,
-        _centred(y.values, origin, dtype).T,
+        _centred(y.values, origin, dtype),
+        (((1,), (1,)), ((), ())),
         precision=lax.Precision.HIGHEST,
       )
       valid = (x.mask & fresh_row)[:, None] & (y.mask & fresh_column) & meets
