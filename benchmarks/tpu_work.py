@@ -14,7 +14,7 @@ VECTOR = 8 * 128 * 4 * 1.5e9
 MEMORY = 819e9  # Bytes.
 LINKS = 1.6e12 / 8  # Bytes over all links; a ring in one direction uses one.
 
-MEMORY_BYTES = 16e9
+MEMORY_BYTES = 15.75 * 2**30  # What libtpu leaves of 16 GiB to a program.
 
 # Passes of the matrix units. float32 is cut into three pieces of bfloat16 and
 # products of the smaller ones are left out; float64 is cut into eight, and
