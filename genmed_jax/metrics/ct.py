@@ -1,5 +1,6 @@
 """C_T, the three-sample test for data copying."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
@@ -106,8 +107,9 @@ def _to_nearest(train: np.ndarray, images: np.ndarray) -> np.ndarray:
   # About the mean of the training set, and narrow: float64 takes no longer
   # than float32 and a second look.
   origin = np.zeros(train.shape[1])
-  sets = as_rows(images), as_rows(train)
-  return search(*sets, origin, dtype=jnp.float64).squared[:, 0]
+  with jax.enable_x64(True):
+    sets = as_rows(images), as_rows(train)
+    return search(*sets, origin, dtype=jnp.float64).squared[:, 0]
 
 
 def _principal(sets: list[FeatureSet], components: int) -> list[np.ndarray]:

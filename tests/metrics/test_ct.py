@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from genmed_jax.engine.rows import shard_rows
-from genmed_jax.metrics import copying_test
+from genmed_jax.metrics import copying_test, ct
 from genmed_jax.metrics.ct import copying_test_in_cells
 from tests import references
 
@@ -85,3 +85,10 @@ def test_std_error_is_the_spread_over_draws(random):
     results.append(found[:2])
   values, errors = np.array(results).T
   assert 0.5 < errors.mean() / values.std(ddof=1) < 1.6
+
+
+def test_distances_keep_digits_that_float32_lacks():
+  train = np.array([[1.0, 0.0], [3.0, 0.0]])
+  images = train + np.array([[1e-9, 0.0], [0.0, 0.25]])
+  squared = ct._to_nearest(train, images)
+  np.testing.assert_allclose(squared, [1e-18, 0.0625], rtol=1e-6)
