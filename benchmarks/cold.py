@@ -57,7 +57,8 @@ def main(_):
         measure.write(
           _OUTPUT.value,
           {'benchmark': 'cold', 'scenario': name, 'state': state}
-          | {'n': _COUNT, 'd': width, 'runs': len(runs)}
+          | ({'n': _COUNT, 'd': width} if width else {})
+          | {'runs': len(runs)}
           | {
             key: statistics.median(run[key] for run in runs) for key in runs[0]
           },
