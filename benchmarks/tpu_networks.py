@@ -14,6 +14,7 @@ from benchmarks.tpu_shapes import Shapes
 from benchmarks.tpu_work import Work
 from genmed_jax.downstream import dice_predictor, segmentation
 from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.platforms import platform_of
 from genmed_jax.networks import registry
 from genmed_jax.networks.preprocess import preprocess
 from genmed_jax.training.batches import network_input
@@ -69,7 +70,7 @@ def _lower(mesh: Mesh, function, whole: tuple, *batches) -> Callable:
 
 def _batch(mesh: Mesh, *shape, dtype=jnp.float32) -> jax.ShapeDtypeStruct:
   s = Shapes(mesh)
-  count = mesh_lib.default_batch_size(mesh)
+  count = platform_of(mesh).images * mesh.devices.size
   sharding = s.over(1).sharding
   return jax.ShapeDtypeStruct((count, *shape), dtype, sharding=sharding)
 

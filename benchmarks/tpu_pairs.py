@@ -88,7 +88,7 @@ def programs(s: Shapes, n: int, m: int) -> list[Program]:
         (s.rows(doubtful), x, *known, s.balls(n)),
         origin,
         k=k,
-        **views._AGAIN,
+        **views.closely(s.mesh),
       ),
       pairs(
         doubtful / chips,

@@ -67,20 +67,9 @@ def local_rows(x: jax.Array) -> np.ndarray:
   return np.concatenate([np.asarray(shard.data) for shard in shards])
 
 
-def default_batch_size(mesh: Mesh) -> int:
-  """Images in a step of a network: what fits a CPU's cache, or fills a GPU."""
-  per_device = 8 if is_cpu(mesh) else 128
-  return per_device * mesh.devices.size
-
-
 def is_cpu(mesh: Mesh) -> bool:
   """Whether the devices are the host's own cores."""
   return mesh.devices.flat[0].platform == 'cpu'
-
-
-def has_fast_float64(mesh: Mesh) -> bool:
-  """Whether the devices have float64 units, rather than emulate them."""
-  return mesh.devices.flat[0].platform != 'tpu'
 
 
 def ring(devices: int, step: int) -> list[tuple[int, int]]:

@@ -12,10 +12,10 @@ import numpy as np
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.mesh import (
   DATA_AXIS,
-  has_fast_float64,
   mesh_of,
   to_host,
 )
+from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.program import program
 from genmed_jax.engine.rows import fold_rows, Rows, TILE
 from genmed_jax.engine.tiles import end_of, fold_tiles
@@ -180,7 +180,7 @@ def outer_products(
   """
   width = x.values.shape[1]
   if dtype is None:
-    fast = has_fast_float64(mesh_of(x.values))
+    fast = platform_of(mesh_of(x.values)).float64
     dtype = jnp.float64 if fast else jnp.float32
   pairs = _block_pairs(width)
   products = np.zeros((width, width))

@@ -113,7 +113,7 @@ def _own_nearest(rows, origin, *, k, walk):
   view = fold_own_pairs(
     x,
     walk,
-    see((NEAREST,)),
+    see((NEAREST,), walk.top_k),
     merge,
     start(x, (NEAREST,), k, walk),
     origin=origin,
@@ -131,7 +131,7 @@ def _nearest(rows, origin, *, walk):
     database,
     walk,
     origin=origin,
-    row_update=see((NEAREST,)),
+    row_update=see((NEAREST,), walk.top_k),
     row_info=info,
     column_info=pair_info(database, origin),
     row_state=start(queries, (NEAREST,), 1, walk),

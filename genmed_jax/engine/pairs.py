@@ -24,13 +24,12 @@ from jax.sharding import Mesh
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.blocks import fold_block
 from genmed_jax.engine.mesh import DATA_AXIS, to_host
+from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.program import mesh_of_rows, program
 from genmed_jax.engine.progress import progress
 from genmed_jax.engine.rows import Rows
 
-_TILE = 1000  # Products of smaller tiles are slower, larger ones not faster.
-_SMALL = 1000  # Rows on a device from which on that holds; below it
-_SMALL_TILE = 250  # tiles of this size waste less on a set's last tile.
+_SMALL = 1000  # Rows on a device up to which tiles are small.
 _LONG = 4e8  # Pairs a device takes in a fold that shows its progress.
 
 _bars = []  # Of the fold that is running.
@@ -42,11 +41,13 @@ class Walk(NamedTuple):
   Attributes:
     tiles: Rows and columns of a tile, at most.
     dtype: Of the products.
+    top_k: As of ``platforms.Platform``.
     shown: Whether progress is shown.
   """
 
   tiles: tuple[int, int]
   dtype: Any = jnp.float32
+  top_k: bool = False
   shown: bool = False
 
   @property
@@ -80,7 +81,7 @@ def pair_program(
         given or _tile(side, mesh)
         for given, side in zip(tile, sides(rows), strict=True)
       )
-      return Walk(tuple(longest), dtype)
+      return Walk(tuple(longest), dtype, platform_of(mesh).top_k)
 
     @functools.wraps(function)
     def call(
@@ -106,8 +107,9 @@ def pair_program(
 
 
 def _tile(x: Rows, mesh: Mesh) -> int:
+  platform = platform_of(mesh)
   few = x.mask.shape[0] <= _SMALL * mesh.devices.size
-  return _SMALL_TILE if few else _TILE
+  return platform.small_tile if few else platform.tile
 
 
 def fold_pairs(

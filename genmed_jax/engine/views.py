@@ -12,8 +12,8 @@ import functools
 from typing import NamedTuple
 
 import jax
-from jax import lax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 import numpy as np
 
 from genmed_jax.engine.distances import (
@@ -22,9 +22,11 @@ from genmed_jax.engine.distances import (
   rounding,
   squared_distances,
 )
-from genmed_jax.engine.mesh import to_host
+from genmed_jax.engine.mesh import mesh_of, to_host
 from genmed_jax.engine.pairs import fold_pairs, others, own, pair_program, Walk
+from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.rows import Rows, spread_rows, take_rows
+from genmed_jax.engine.selection import keep_nearest, nearest_of, NOBODY
 
 # What can be asked of a view.
 NEAREST = 'nearest'  # The nearest rows.
@@ -36,10 +38,6 @@ BEST = 'best'  # The row of the largest ratio of core radius to distance; to
 EVERYTHING = NEAREST, HOLDING, HELD_BY, HELD_BY_CLIPPED, BEST
 
 NEIGHBOURS = 5  # Of each image, in metrics.
-
-_NOBODY = np.iinfo(np.int32).max  # The row of a neighbour not yet found.
-# Few rows look again, however large the set.
-_AGAIN = {'tile': (32, None), 'dtype': jnp.float64}
 
 
 class Balls(NamedTuple):
@@ -75,7 +73,7 @@ def start(x: Rows, asked: tuple[str, ...], k: int, walk: Walk) -> dict:
   view = {'doubtful': jnp.zeros(n, bool)}
   if NEAREST in asked:
     view['squared'] = jnp.full((*n, k + 1), jnp.inf, walk.dtype)
-    view['index'] = jnp.full((*n, k + 1), _NOBODY, jnp.int32)
+    view['index'] = jnp.full((*n, k + 1), NOBODY, jnp.int32)
   if BEST in asked:
     view['ratio'] = jnp.zeros(n, walk.dtype)
   counts = (name for name in asked if name != NEAREST)
@@ -83,7 +81,7 @@ def start(x: Rows, asked: tuple[str, ...], k: int, walk: Walk) -> dict:
 
 
 @functools.cache
-def see(asked: tuple[str, ...]) -> Callable:
+def see(asked: tuple[str, ...], top_k: bool) -> Callable:
   """An update, as ``row_update`` of ``fold_pairs``, of such a view.
 
   It reads ``pair_info``, the fields of :class:`Balls` that it needs, of those
@@ -111,7 +109,9 @@ def see(asked: tuple[str, ...]) -> Callable:
 
     seen, radii = dict(view), []
     if NEAREST in asked:
-      seen |= _keep_nearest(squared, index, view, axis)
+      kept = view['squared'], view['index']
+      kept = keep_nearest(squared, index, kept, axis, top_k)
+      seen['squared'], seen['index'] = kept
     if HOLDING in asked:
       radii.append(mine('radius'))
       seen[HOLDING] = count(HOLDING, squared + slack < radii[-1])
@@ -126,7 +126,7 @@ def see(asked: tuple[str, ...]) -> Callable:
       core = theirs('core')
       ratio = jnp.where(valid & (core > 0), core / squared, 0.0)
       best = ratio.max(axis)
-      first = jnp.where(ratio == own(best, axis), index, _NOBODY).min(axis)
+      first = jnp.where(ratio == own(best, axis), index, NOBODY).min(axis)
       better = best > view['ratio']
       seen['ratio'] = jnp.where(better, best, view['ratio'])
       seen[BEST] = jnp.where(better, first, view[BEST])
@@ -140,51 +140,11 @@ def see(asked: tuple[str, ...]) -> Callable:
   return update
 
 
-def _keep_nearest(squared, index, view, axis):
-  """The nearest of those kept and those in this tile.
-
-  Rounds of minimum and place, each beyond the last in the order of distance
-  and index, until no row finds a nearer one: several times faster on CPU than
-  ``top_k``, and the first of equals comes first.
-  """
-  kept = view['squared'], view['index']
-  k = kept[0].shape[1]
-
-  def nearer_left(carry):
-    found, _, last, _ = carry
-    return (found < k) & jnp.any(last <= kept[0][:, -1])
-
-  def next_nearest(carry):
-    found, (values, places), last, place = carry
-    beyond = squared > own(last, axis)
-    beyond |= (squared == own(last, axis)) & (index > own(place, axis))
-    last = jnp.where(beyond, squared, jnp.inf).min(axis)
-    here = beyond & (squared == own(last, axis))
-    place = jnp.where(here, index, _NOBODY).min(axis)
-    values = values.at[:, found].set(last)
-    return found + 1, (values, places.at[:, found].set(place)), last, place
-
-  nothing = jnp.full_like(kept[0], jnp.inf), jnp.full_like(kept[1], _NOBODY)
-  before = (
-    jnp.full_like(kept[0][:, 0], -jnp.inf),
-    jnp.full_like(kept[1][:, 0], -1),
-  )
-  found = lax.while_loop(nearer_left, next_nearest, (0, nothing, *before))[1]
-  return _smallest(kept, found)
-
-
 def merge(view: dict, other: dict) -> dict:
   """The nearest of two views of different rows."""
   kept = ((seen['squared'], seen['index']) for seen in (view, other))
-  return view | _smallest(*kept)
-
-
-def _smallest(one, other) -> dict:
-  """The first half of two sorted lists of distances and places."""
-  both = (jnp.concatenate(pair, 1) for pair in zip(one, other, strict=True))
-  squared, index = lax.sort(tuple(both), num_keys=2)
-  k = one[0].shape[1]
-  return {'squared': squared[:, :k], 'index': index[:, :k]}
+  squared, index = nearest_of(*kept)
+  return view | {'squared': squared, 'index': index}
 
 
 def settled(queries: Rows, database: Rows, view: dict, info: dict, walk: Walk):
@@ -262,10 +222,11 @@ def look_again(
   radius = np.zeros(n) if radius is None else radius
   known = (spread_rows(taken, each[positions]) for each in (itself, radius))
   balls = Balls.none(database) if balls is None else balls
+  mesh = mesh_of(queries.values)
   # One program for whatever was asked: the nearest come first.
   k = max(NEIGHBOURS, view['index'].shape[1] if 'index' in view else 0)
   rows = taken, database, *known, balls
-  again = jax.tree.map(to_host, _look_again(rows, origin, k=k, **_AGAIN))
+  again = jax.tree.map(to_host, _look_again(rows, origin, k=k, **closely(mesh)))
   mask = to_host(taken.mask)
   for name, kept in view.items():
     values = again[name][mask]
@@ -273,6 +234,14 @@ def look_again(
       values = values[:, : kept.shape[1]]
     view[name] = np.array(kept)
     view[name][positions] = values
+
+
+def closely(mesh: Mesh) -> dict:
+  """How those look that look again: options of their program."""
+  return {
+    'tile': (platform_of(mesh).second_look, None),
+    'dtype': jnp.float64,
+  }
 
 
 @pair_program(static=('k',))
@@ -284,7 +253,7 @@ def _look_again(rows, origin, *, k, walk):
     database,
     walk,
     origin=origin,
-    row_update=see(EVERYTHING),
+    row_update=see(EVERYTHING, walk.top_k),
     row_info=info | {'itself': itself, 'radius': radius},
     column_info=pair_info(database, origin) | balls._asdict(),
     row_state=start(queries, EVERYTHING, k, walk),

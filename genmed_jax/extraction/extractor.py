@@ -19,6 +19,7 @@ from genmed_jax.data.intensity import parse_intensity
 from genmed_jax.data.source import Source
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.feature_set import OUTPUTS
+from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.progress import progress
 from genmed_jax.errors import DecodeError, UsageError
 from genmed_jax.networks.base import FeatureNetwork
@@ -53,7 +54,7 @@ class Extractor:
       intensity: Mapping of pixels to [0, 1], as ``intensity.parse_intensity``
         reads it.
       batch_size: Images in a step over all devices of this process, rounded
-        up to a multiple of them; ``mesh.default_batch_size`` if None.
+        up to a multiple of them; ``platforms.Platform.images`` of each if None.
       on_error: ``fail`` or ``skip``.
       workers: Decoding threads; two per core if None.
     """
@@ -61,7 +62,7 @@ class Extractor:
     self.intensity = intensity
     self._mesh = mesh_lib.data_mesh(jax.local_devices())
     devices = self._mesh.devices.size
-    batch_size = batch_size or mesh_lib.default_batch_size(self._mesh)
+    batch_size = batch_size or platform_of(self._mesh).images * devices
     self.batch_size = -(-batch_size // devices) * devices
     self._to_unit = parse_intensity(intensity)
     self._skip = on_error == 'skip'

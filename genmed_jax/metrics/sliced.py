@@ -10,7 +10,8 @@ import numpy as np
 
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
-from genmed_jax.engine.mesh import is_cpu, to_host
+from genmed_jax.engine.mesh import to_host
+from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.rows import Rows
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.statistics.direction import Direction
@@ -112,7 +113,7 @@ class _Side(NamedTuple):
 
   @classmethod
   def of(cls, x: FeatureSet, directions: np.ndarray, places: bool) -> '_Side':
-    on_host = places or is_cpu(x.mesh)
+    on_host = places or not platform_of(x.mesh).sorts
     projected = to_host(_project(x.rows, directions, ordered=not on_host))
     if on_host:
       values = np.ascontiguousarray(projected[:, to_host(x.rows.mask)])

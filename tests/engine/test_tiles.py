@@ -8,7 +8,7 @@ from genmed_jax.engine.tiles import end_of, fold_tiles, map_tiles, tile_size
 
 @pytest.mark.parametrize(
   ('n', 'size'),
-  [(1, 1), (1023, 1023), (1024, 1024), (1025, 513), (2000, 1000), (2049, 683)],
+  [(1, 1), (1023, 1023), (1024, 1024), (1025, 520), (2000, 1000), (2049, 688)],
 )
 def test_tiles_are_few_and_even(n, size):
   assert tile_size(n, 1024) == size
