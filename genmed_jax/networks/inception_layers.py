@@ -10,13 +10,12 @@ import functools
 
 from flax import nnx
 import jax
-from jax import lax
 import jax.numpy as jnp
 
 from genmed_jax.networks.inception_taps import SPATIAL_CHANNELS, TAPS
 from genmed_jax.networks.layers import BLANK
 
-_PLAIN = {'use_bias': False, 'precision': lax.Precision.HIGHEST, **BLANK}
+_PLAIN = {'use_bias': False, **BLANK}
 
 
 class ConvReLU(nnx.Conv):
@@ -31,7 +30,6 @@ class ConvReLU(nnx.Conv):
       kernel,
       **{'padding': 'SAME', **kwargs},
       dtype=dtype,
-      precision=lax.Precision.HIGHEST,
       **BLANK,
       bias_init=BLANK['kernel_init'],
     )

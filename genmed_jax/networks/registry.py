@@ -6,6 +6,7 @@ import functools
 import os
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -122,7 +123,9 @@ def load(
 def _apply(graph, state, images):
   from flax import nnx
 
-  return nnx.merge(graph, state)(images)
+  # Else a TPU rounds what it multiplies to bfloat16.
+  with jax.default_matmul_precision('highest'):
+    return nnx.merge(graph, state)(images)
 
 
 def abstract_network(network: str, taps, dtype: str = 'float32'):

@@ -44,8 +44,9 @@ class Functional:
     )
 
   def __call__(self, of: Weights, *args, **options):
-    """The module's output, as it is used."""
-    return self.module(of)(*args, **options)
+    """The module's output, as it is used: in full float32 on a TPU too."""
+    with jax.default_matmul_precision('highest'):
+      return self.module(of)(*args, **options)
 
   def train(self, of: Weights, *args, **options):
     """The module's output on a training batch, and its new averages."""

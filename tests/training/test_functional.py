@@ -49,3 +49,10 @@ def test_unknown_depths_and_norms():
     Functional(lambda rngs: ResNet(ResNetConfig(layers=34), rngs=rngs))
   with pytest.raises(ValueError, match="not 'layer'"):
     normalisation('layer', 8, rngs=None)
+
+
+def test_products_are_full_where_a_network_is_used():
+  network, images = unet(), jnp.zeros((1, 16, 16, 1))
+  used = jax.jit(network).lower(network.init(0), images).as_text()
+  assert 'HIGHEST' in used
+  assert 'DEFAULT' not in used
