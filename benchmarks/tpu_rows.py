@@ -134,7 +134,7 @@ def programs(s: Shapes, n: int) -> list[Program]:
         float64=2 * mine * d * COMPONENTS,
       ),
     ),
-    *(_sliced(s, n, ordered=ordered) for ordered in (False, True)),
+    *_sliced(s, n),
     *(_taking(s, n, count) for count in (SUBSET, n // 2)),
   ]
 
@@ -145,23 +145,29 @@ def _fold(s, rows, info, context, state, update, tile) -> Callable:
   )
 
 
-def _sliced(s: Shapes, n: int, *, ordered: bool) -> Program:
+def _sliced(s: Shapes, n: int) -> list[Program]:
   mine = n / s.chips
-  work = pass_over(mine, WIDTH, 0)
-  work += Work(
-    float32=2 * mine * WIDTH * _PROJECTIONS, memory=4 * mine * _PROJECTIONS
-  )
-  if ordered:  # A sorting network's depth, of compares and exchanges.
-    depth = n.bit_length() * (n.bit_length() + 1) / 2
-    work += Work(elements=4 * mine * _PROJECTIONS * depth)
-    work += around(s.chips, 2, mine, 4 * _PROJECTIONS)
   directions = s.whole(_PROJECTIONS, WIDTH, dtype=jnp.float32)
-  return Program(
-    'sliced projections' + (', ordered' if ordered else ''),
-    f'{n} x {WIDTH}, {_PROJECTIONS} directions',
-    lambda: sliced._project.lower(s.rows(n), directions, ordered=ordered),
-    work,
-  )
+  projected = s.over(n, _PROJECTIONS, dtype=jnp.float32)
+  made = 4 * mine * _PROJECTIONS
+  # A sorting network's depth, of compares and exchanges.
+  depth = n.bit_length() * (n.bit_length() + 1) / 2
+  return [
+    Program(
+      'sliced projections',
+      f'{n} x {WIDTH}, {_PROJECTIONS} directions',
+      lambda: sliced._project.lower(s.mesh, s.rows(n), directions),
+      pass_over(mine, WIDTH, 0)
+      + Work(float32=2 * mine * WIDTH * _PROJECTIONS, memory=made),
+    ),
+    Program(
+      'sliced projections, in order',
+      f'{n} x {_PROJECTIONS}',
+      lambda: sliced._in_order.lower(projected, s.over(n, dtype=bool)),
+      Work(elements=4 * mine * _PROJECTIONS * depth, memory=2 * made)
+      + around(s.chips, 2, mine, 4 * _PROJECTIONS),
+    ),
+  ]
 
 
 def _taking(s: Shapes, n: int, count: int) -> Program:

@@ -1,6 +1,5 @@
 """Sliced Wasserstein distances by random projections."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -10,15 +9,18 @@ import numpy as np
 
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
-from genmed_jax.engine.mesh import to_host
+from genmed_jax.engine.mesh import ROWS, to_host
 from genmed_jax.engine.platforms import platform_of
-from genmed_jax.engine.rows import Rows
+from genmed_jax.engine.program import program
+from genmed_jax.engine.rows import host_rows
+from genmed_jax.engine.tiles import end_of, map_tiles
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
 PROJECTIONS = 1000
 _AT_ONCE = 100  # Projections held at a time.
+_TILE = 1000  # Images projected at a time.
 _INFLUENCES = 100  # Projections behind the error due to images.
 
 
@@ -113,19 +115,18 @@ class _Side(NamedTuple):
 
   @classmethod
   def of(cls, x: FeatureSet, directions: np.ndarray, places: bool) -> '_Side':
-    on_host = places or not platform_of(x.mesh).sorts
-    projected = to_host(_project(x.rows, directions, ordered=not on_host))
-    if on_host:
-      values = np.ascontiguousarray(projected[:, to_host(x.rows.mask)])
-      if not places:
-        values.sort(axis=1)
-        return cls(values, None)
-      order = values.argsort(axis=1)
-      ordered = np.take_along_axis(values, order, 1)
-      place = np.empty_like(order)
-      np.put_along_axis(place, order, np.arange(order.shape[1])[None], 1)
-      return cls(ordered, place)
-    return cls(projected[:, : x.count], None)
+    projected = _project(x.rows, directions)
+    if platform_of(x.mesh).sorts and not places:
+      return cls(to_host(_in_order(projected, x.rows.mask))[:, : x.count], None)
+    values = host_rows(projected, x.rows.mask).T.copy()
+    if not places:
+      values.sort(axis=1)
+      return cls(values, None)
+    order = values.argsort(axis=1)
+    ordered = np.take_along_axis(values, order, 1)
+    place = np.empty_like(order)
+    np.put_along_axis(place, order, np.arange(order.shape[1])[None], 1)
+    return cls(ordered, place)
 
 
 class _Plan(NamedTuple):
@@ -180,18 +181,25 @@ def _potential(side: _Side, other: np.ndarray, order: int) -> np.ndarray:
   return np.take_along_axis(potential, side.place, 1).mean(0)
 
 
-@functools.partial(jax.jit, static_argnames=('ordered',))
-def _project(x: Rows, directions, *, ordered: bool):
-  """Projections ``[l, n]``; if ``ordered``, those that count come first."""
-  projected = lax.dot_general(
-    directions,
-    x.values.astype(jnp.float32),
-    (((1,), (1,)), ((), ())),
-    precision=lax.Precision.HIGHEST,
-  )
-  if not ordered:
-    return projected
-  return jnp.sort(jnp.where(x.mask, projected, jnp.inf), axis=1)
+@program(out=ROWS)
+def _project(x, directions):
+  """Projections ``[n, l]``."""
+
+  def of_tile(values):
+    return lax.dot_general(
+      values.astype(jnp.float32),
+      directions,
+      (((1,), (1,)), ((), ())),
+      precision=lax.Precision.HIGHEST,
+    )
+
+  return map_tiles(x.values, of_tile, tile=_TILE, end=end_of(x.mask))
+
+
+@jax.jit
+def _in_order(projected, mask):
+  """Each direction's projections, ``[l, n]``; those that count come first."""
+  return jnp.sort(jnp.where(mask, projected.T, jnp.inf), axis=1)
 
 
 def _distances(c: Comparison) -> SlicedDistances:
