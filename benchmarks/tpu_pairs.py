@@ -13,6 +13,7 @@ from benchmarks.tpu_work import (
   Work,
 )
 from genmed_jax.engine import kernel_sums, mixture, nearest, views
+from genmed_jax.engine.platforms import platform_of
 from genmed_jax.metrics import likelihood, neighbours
 
 _DOUBTFUL = 1000  # Rows that look again.
@@ -88,7 +89,7 @@ def programs(s: Shapes, n: int, m: int) -> list[Program]:
         (s.rows(doubtful), x, *known, s.balls(n)),
         origin,
         k=k,
-        **views.closely(s.mesh),
+        **views.second_look_options(s.mesh),
       ),
       pairs(
         doubtful / chips,
@@ -96,7 +97,7 @@ def programs(s: Shapes, n: int, m: int) -> list[Program]:
         d,
         EMULATED * (_DISTANCE + _SEARCH + 4 * _BALL),
         dtype='float64',
-        tile=32,
+        tile=platform_of(s.mesh).second_look,
       )
       + info(mine)
       + ring(mine, 44)

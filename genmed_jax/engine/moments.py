@@ -10,11 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.mesh import (
-  DATA_AXIS,
-  mesh_of,
-  to_host,
-)
+from genmed_jax.engine.mesh import DATA_AXIS, mesh_of, to_host
 from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.program import program
 from genmed_jax.engine.rows import fold_rows, Rows, TILE

@@ -1,7 +1,7 @@
-"""What suits a CPU, a GPU and a TPU: how much at once, and which way.
+"""Tile sizes, batch sizes and algorithms for CPUs, GPUs and TPUs.
 
-Of the CPU's numbers each was measured. Those of the others follow from how
-they work, and from what XLA makes for a TPU (``benchmarks.tpu``).
+The CPU's sizes were measured. Those for GPUs and TPUs were not: they follow
+from how these work and from what compiles for a TPU (``benchmarks.tpu``).
 """
 
 from typing import NamedTuple
@@ -10,10 +10,10 @@ from jax.sharding import Mesh
 
 
 class Platform(NamedTuple):
-  """What suits the devices of a mesh.
+  """Sizes and algorithms for one kind of device.
 
   Attributes:
-    images: In a step of a network, a device.
+    images: Images that a device takes in a step of a network.
     tile: Rows and columns of a tile of pairs.
     small_tile: The same where a device holds a thousand rows or fewer, of
       which larger tiles would waste more.
@@ -57,5 +57,8 @@ _PLATFORMS = {'cpu': _CPU, 'tpu': _TPU}
 
 
 def platform_of(mesh: Mesh) -> Platform:
-  """What suits the devices of a mesh; those we do not know are like GPUs."""
+  """The sizes and algorithms for the devices of a mesh.
+
+  Kinds of device that are not listed get those of a GPU.
+  """
   return _PLATFORMS.get(mesh.devices.flat[0].platform, _GPU)

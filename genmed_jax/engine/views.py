@@ -226,7 +226,9 @@ def look_again(
   # One program for whatever was asked: the nearest come first.
   k = max(NEIGHBOURS, view['index'].shape[1] if 'index' in view else 0)
   rows = taken, database, *known, balls
-  again = jax.tree.map(to_host, _look_again(rows, origin, k=k, **closely(mesh)))
+  again = jax.tree.map(
+    to_host, _look_again(rows, origin, k=k, **second_look_options(mesh))
+  )
   mask = to_host(taken.mask)
   for name, kept in view.items():
     values = again[name][mask]
@@ -236,8 +238,8 @@ def look_again(
     view[name][positions] = values
 
 
-def closely(mesh: Mesh) -> dict:
-  """How those look that look again: options of their program."""
+def second_look_options(mesh: Mesh) -> dict:
+  """Tile and dtype of the program that repeats doubtful rows in float64."""
   return {
     'tile': (platform_of(mesh).second_look, None),
     'dtype': jnp.float64,

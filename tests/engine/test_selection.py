@@ -28,9 +28,11 @@ def test_the_nearest_of_a_tile_and_of_those_before(
 ):
   tiles = random.integers(0, levels, (3, rows, columns)).astype(np.float32)
   tiles[1, : rows // 2] += levels  # Half of the rows find nobody nearer there.
-  kept = np.full((rows, K), np.inf, np.float32), np.full((rows, K), NOBODY)
-  found = tuple(jnp.asarray(v, v.dtype.name) for v in kept)
-  found = found[0], found[1].astype(jnp.int32)
+  kept = (
+    np.full((rows, K), np.inf, np.float32),
+    np.full((rows, K), NOBODY, np.int32),
+  )
+  found = tuple(map(jnp.asarray, kept))
   for t, tile in enumerate(tiles):
     index = np.arange(columns, dtype=np.int32) + t * columns
     kept = tuple(nearest(tile, index, kept))

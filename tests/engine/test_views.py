@@ -87,7 +87,7 @@ def of_rows_that_count(view, queries, database):
 
 
 def expected_view(x, y, radius, balls):
-  """What ``x`` sees of ``y``, out of all distances in float64."""
+  """The view of every row of ``x`` among ``y``, from all float64 distances."""
   squared = cdist(x, y, 'sqeuclidean')
   places = np.broadcast_to(np.arange(len(y)), squared.shape)
   index = np.lexsort((places, squared), axis=1)[:, :K]
