@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.mesh import DATA_AXIS
 from genmed_jax.engine.pairs import others, own
-from genmed_jax.engine.rows import Rows
+from genmed_jax.engine.rows import Rows, TILE
 from genmed_jax.engine.tiles import end_of, map_tiles
 
-_TILE = 128  # Rows whose partners are gathered at once.
+_PARTNERS_TILE = 128  # Rows whose partners are gathered at once.
 
 
 def pair_info(x: Rows, origin: jax.Array) -> dict[str, jax.Array]:
@@ -24,7 +24,12 @@ def pair_info(x: Rows, origin: jax.Array) -> dict[str, jax.Array]:
     origin: ``[d]`` float64, of the products.
   """
   n, width = x.values.shape
-  norm = jnp.sum((x.values.astype(jnp.float64) - origin) ** 2, axis=1)
+
+  # By tiles: of two sets at once, XLA would hold the origin for every row.
+  def squares(values):
+    return jnp.sum((values.astype(jnp.float64) - origin) ** 2, axis=1)
+
+  norm = map_tiles(x.values, squares, tile=TILE, end=end_of(x.mask))
   first = lax.axis_index(DATA_AXIS).astype(jnp.int32) * n
   return {
     'index': first + jnp.arange(n, dtype=jnp.int32),
@@ -90,7 +95,7 @@ def pair_distances(x: Rows, y: Rows, partners: jax.Array) -> jax.Array:
       return jnp.where(here, jnp.sum(difference**2, axis=1), 0.0)
 
     return total + map_tiles(
-      (x.values, partners), jax.vmap(one_row), tile=_TILE, end=end
+      (x.values, partners), jax.vmap(one_row), tile=_PARTNERS_TILE, end=end
     )
 
   def hop(h, carry):
