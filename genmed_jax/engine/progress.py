@@ -12,6 +12,16 @@ _TRACED = '/jax/core/compile/jaxpr_to_mlir_module_duration'
 _COMPILED = '/jax/core/compile/backend_compile_duration'
 
 
+class _Bar(tqdm.tqdm):
+  """A bar that stays when it is done, even if it was never drawn before."""
+
+  def close(self) -> None:
+    """Draws the bar for the last time if it took longer than its delay."""
+    if not self.disable and self.leave is not False:
+      self.last_print_t = self._time()
+    super().close()
+
+
 def progress(items=None, **options) -> tqdm.tqdm:
   """A bar of ``tqdm``; where there is no terminal, a line when it is done.
 
@@ -25,7 +35,7 @@ def progress(items=None, **options) -> tqdm.tqdm:
   if not sys.stderr.isatty():
     hour = 3600  # Long work says once an hour how far it is.
     shown = {'delay': 2, 'mininterval': hour, 'maxinterval': hour}
-  return tqdm.tqdm(items, disable=jax.process_index() != 0, **shown | options)
+  return _Bar(items, disable=jax.process_index() != 0, **shown | options)
 
 
 def by_name(items: Mapping[str, Any], desc: str) -> Iterator[tuple[str, Any]]:
@@ -37,7 +47,7 @@ def by_name(items: Mapping[str, Any], desc: str) -> Iterator[tuple[str, Any]]:
   """
   with progress(items.items(), desc=desc, unit='metric') as bar:
     for name, item in bar:
-      bar.set_postfix_str(name)
+      _say(bar, name)
       with _compiling_shown(bar, name):
         yield name, item
 
@@ -46,12 +56,18 @@ def by_name(items: Mapping[str, Any], desc: str) -> Iterator[tuple[str, Any]]:
 def _compiling_shown(bar: tqdm.tqdm, name: str) -> Iterator[None]:
   def listen(event, *_, **__):
     if event == _TRACED:
-      bar.set_postfix_str(f'{name}, compiling')
+      _say(bar, f'{name}, compiling')
     elif event == _COMPILED:
-      bar.set_postfix_str(name)
+      _say(bar, name)
 
   jax.monitoring.register_event_duration_secs_listener(listen)
   try:
     yield
   finally:
     jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def _say(bar: tqdm.tqdm, text: str) -> None:
+  """Names what is done, at once where a bar is on a terminal already."""
+  is_shown = not bar.disable and bar.format_dict['elapsed'] > bar.delay
+  bar.set_postfix_str(text, refresh=is_shown and sys.stderr.isatty())
