@@ -107,7 +107,7 @@ def programs(s: Shapes, n: int) -> list[Program]:
       'vendi slope',
       *mapped(
         vendi._project,
-        (whole(d, d), whole(d, 4)),
+        (whole(d + 1, d + 1), whole(d + 1, 4)),
         6,
         CUT * d**2,
         float64=square,
@@ -148,6 +148,7 @@ def _fold(s, rows, info, context, state, update, tile) -> Callable:
 def _sliced(s: Shapes, n: int) -> list[Program]:
   mine = n / s.chips
   directions = s.whole(_PROJECTIONS, WIDTH, dtype=jnp.float32)
+  context = directions, s.whole(WIDTH)
   projected = s.over(n, _PROJECTIONS, dtype=jnp.float32)
   made = 4 * mine * _PROJECTIONS
   # A sorting network's depth, of compares and exchanges.
@@ -156,7 +157,7 @@ def _sliced(s: Shapes, n: int) -> list[Program]:
     Program(
       'sliced projections',
       f'{n} x {WIDTH}, {_PROJECTIONS} directions',
-      lambda: sliced._project.lower(s.mesh, s.rows(n), directions),
+      lambda: sliced._project.lower(s.mesh, s.rows(n), context),
       pass_over(mine, WIDTH, 0)
       + Work(float32=2 * mine * WIDTH * _PROJECTIONS, memory=made),
     ),

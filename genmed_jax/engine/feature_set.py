@@ -29,6 +29,8 @@ T = TypeVar('T')
 # Outputs of a network that metrics read in place of the feature vector.
 OUTPUTS = ('logits', 'spatial', 'predicted_dice')
 
+_SAMPLE = 127  # Images behind the origin of products.
+
 
 class FeatureSet:
   """Rows of features that lie on the devices.
@@ -68,13 +70,22 @@ class FeatureSet:
     return self.get(_statistics)
 
   @property
-  def origin(self) -> np.ndarray:
-    """The mean ``[d]`` float64, rounded as the rows are, for products.
+  def spread(self) -> float:
+    """Root of the total variance; 0 where it is rounding."""
+    statistics = self.statistics
+    spread = statistics.total_variance**0.5
+    rounding = 4 * np.finfo(np.float64).eps * np.linalg.norm(statistics.mean)
+    return spread if spread > rounding else 0.0
 
-    Rows about it are exact where they are close to it.
+  @property
+  def origin(self) -> np.ndarray:
+    """A place ``[d]`` float64 amid the images, for products about it.
+
+    The median of a sample, in every feature: outliers, which would take a mean
+    with them and with it all digits of the others, do not move it. It is
+    rounded as the rows are: rows about it are exact where they are close to it.
     """
-    features = np.promote_types(self.rows.values.dtype, np.float32)
-    return self.statistics.mean.astype(features).astype(np.float64)
+    return self.get(_median_of_sample)
 
   @property
   def shape(self) -> tuple[int, ...]:
@@ -187,6 +198,11 @@ class LocalFeatures(FeatureSet):
     return self.get(_are_shares_finite)
 
   @property
+  def spread(self) -> float:
+    """Root of the total variance; of a part, that of the whole set."""
+    return super().spread if self._is_whole else self._whole.spread
+
+  @property
   def mesh(self) -> Mesh:
     """The devices."""
     return self._mesh
@@ -198,7 +214,7 @@ class LocalFeatures(FeatureSet):
 
   @property
   def outputs(self) -> frozenset[str]:
-    """Names of the outputs that are there beside the features."""
+    """Names of the outputs that are there."""
     return frozenset(self._outputs)
 
   def output(self, name: str) -> FeatureSet:
@@ -245,6 +261,14 @@ def _are_shares_finite(x: LocalFeatures) -> bool:
     for start in range(0, len(share), 4096)
   )
   return bool(mesh_lib.from_all(np.array(finite)).all())
+
+
+def _median_of_sample(x: FeatureSet) -> np.ndarray:
+  # An odd number of images, whose median is a feature of one of them.
+  size = min(_SAMPLE, (x.count - 1) // 2 * 2 + 1)
+  random = np.random.default_rng(0)
+  sample = x.pick(random.choice(x.count, size, replace=False)).to_host()
+  return np.median(sample, axis=0).astype(np.float64)
 
 
 def _statistics(x: FeatureSet) -> RowStatistics:

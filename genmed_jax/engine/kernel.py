@@ -11,7 +11,7 @@ import numpy as np
 
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.rows import as_rows, Rows
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 
 T = TypeVar('T')
 
@@ -45,7 +45,8 @@ def on_feature_sets(
   Raises:
     ValueError: if a set is not a matrix, the widths differ or a feature is
       not finite.
-    TooFewImages: if a set has fewer than ``at_least`` images.
+    Undefined: if a set has fewer than ``at_least`` images, or features too
+      large or small for squares in single precision.
   """
   if kernel is None:
     return functools.partial(on_feature_sets, at_least=at_least, x64=x64)
@@ -70,6 +71,10 @@ def on_feature_sets(
   return checked
 
 
+# Root of the total variance. Beyond, squares of float32 differences vanish or
+# overflow.
+_LEAST_SPREAD, _LARGEST_SPREAD = 1e-14, 1e14
+
 _CALLED = {'x': 'real', 'y': 'generated', 'train': 'training'}
 
 
@@ -81,13 +86,19 @@ def _check(sets: dict[str, FeatureSet], at_least: int) -> None:
   for name, x in sets.items():
     if not x.is_finite:
       raise ValueError(f'{_called(name, sets)}features are not finite')
+    spread = x.spread
+    if spread and not _LEAST_SPREAD < spread < _LARGEST_SPREAD:
+      raise Undefined(
+        f'{_called(name, sets)}features spread by {spread:.2g}, where '
+        f'{_LEAST_SPREAD:g} to {_LARGEST_SPREAD:g} are allowed: scale them'
+      )
 
 
 def check_count(at_least: int, **sets: FeatureSet) -> None:
-  """Raises TooFewImages unless every set has so many images."""
+  """Raises Undefined unless every set has so many images."""
   for name, x in sets.items():
     if x.count < at_least:
-      raise TooFewImages(
+      raise Undefined(
         f'needs at least {at_least} {_called(name, sets)}images, got {x.count}'
       )
 

@@ -148,7 +148,7 @@ def median_distance(x: FeatureSet, *, seed: int) -> float:
   random = np.random.default_rng(seed)
   taken = x.pick(random.choice(x.count, size, replace=False))
   sample = taken.to_host().astype(np.float64)
-  sample -= sample.mean(0)
+  sample -= x.origin
   norms = np.sum(sample**2, axis=1)
   squared = sample @ sample.T  # The largest thing here: no second one.
   squared *= -2
@@ -156,7 +156,7 @@ def median_distance(x: FeatureSet, *, seed: int) -> float:
   squared += norms
   pairs = squared[np.triu_indices(size, 1)]
   median = np.median(pairs, overwrite_input=True)
-  return float(np.sqrt(median)) if median > 1e-12 * norms.mean() else 0.0
+  return float(np.sqrt(median)) if median > 1e-12 * np.median(norms) else 0.0
 
 
 def of_whole_sets(columns: Columns, n: int, m: int) -> Estimate:

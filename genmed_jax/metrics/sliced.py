@@ -83,7 +83,8 @@ def sliced_distances(
   slopes = None
   for start in range(0, projections, _AT_ONCE):
     block = directions[start : start + _AT_ONCE]
-    sides = [_Side.of(rows, block, start < _INFLUENCES) for rows in (x, y)]
+    places = start < _INFLUENCES
+    sides = [_Side.of(rows, block, x.origin, places) for rows in (x, y)]
     for order, cost in costs.items():
       cost.append(plan.cost(*(side.ordered for side in sides), order))
     if slopes is None:
@@ -114,8 +115,14 @@ class _Side(NamedTuple):
   place: np.ndarray | None
 
   @classmethod
-  def of(cls, x: FeatureSet, directions: np.ndarray, places: bool) -> '_Side':
-    projected = _project(x.rows, directions)
+  def of(
+    cls,
+    x: FeatureSet,
+    directions: np.ndarray,
+    origin: np.ndarray,
+    places: bool,
+  ) -> '_Side':
+    projected = _project(x.rows, (directions, origin))
     if platform_of(x.mesh).sorts and not places:
       return cls(to_host(_in_order(projected, x.rows.mask))[:, : x.count], None)
     values = host_rows(projected, x.rows.mask).T.copy()
@@ -182,12 +189,14 @@ def _potential(side: _Side, other: np.ndarray, order: int) -> np.ndarray:
 
 
 @program(out=ROWS)
-def _project(x, directions):
-  """Projections ``[n, l]``."""
+def _project(x, context):
+  """Projections ``[n, l]``, about the origin."""
+  directions, origin = context
 
   def of_tile(values):
+    centred = values - origin.astype(values.dtype)
     return lax.dot_general(
-      values.astype(jnp.float32),
+      centred.astype(jnp.float32),
       directions,
       (((1,), (1,)), ((), ())),
       precision=lax.Precision.HIGHEST,

@@ -41,8 +41,8 @@ def vendi_score(
   defined for q < 1 where eigenvalues vanish, whose slopes have no bound.
 
   Args:
-    y: Features, ``[m, d]``; a row of zeros has no direction and counts as
-      like nothing, itself included.
+    y: Features, ``[m, d]``. A row of zeros has no direction: it is like other
+      rows of zeros and like nothing else.
     orders: Which q, each positive.
     std_error: Whether to compute the standard errors too.
 
@@ -62,6 +62,7 @@ def vendi_score(
   count = y.count
   if count < y.width:
     unit = unit_rows(y.to_host().astype(np.float64), np)
+    unit = np.column_stack([unit, ~unit.any(axis=1)])
     gram = unit @ unit.T / count
   else:
     unit, gram = None, _gram(y) / count
@@ -89,7 +90,8 @@ def rke(y: FeatureSet) -> Estimate:
 
   .. math:: 1 / \sum_{ij} (K_{ij} / m)^2 = 1 / \|\tfrac1m Y^\top Y\|_F^2
 
-  over unit rows, without an eigendecomposition.
+  over unit rows, without an eigendecomposition. Rows of zeros count as in
+  :func:`vendi_score`.
 
   Args:
     y: Features, ``[m, d]``.
@@ -115,7 +117,13 @@ def unit_rows(rows, xp):
 
 
 def _gram(y: FeatureSet) -> np.ndarray:
-  return outer_products(y.rows, _unit_tile, ())
+  """Gram matrix of the unit rows, ``[d + 1, d + 1]``.
+
+  Rows of zeros have the last axis to themselves.
+  """
+  gram = np.pad(outer_products(y.rows, _unit_tile, ()), (0, 1))
+  gram[-1, -1] = y.count - np.rint(gram.trace())
+  return gram
 
 
 def _unit_tile(values, context):
@@ -125,9 +133,8 @@ def _unit_tile(values, context):
 
 def _project(row, context):
   vectors, slopes = context
-  along = jnp.matmul(
-    unit_rows(row, jnp), vectors, precision=lax.Precision.HIGHEST
-  )
+  unit = jnp.append(unit_rows(row, jnp), 1.0 - row.any())
+  along = jnp.matmul(unit, vectors, precision=lax.Precision.HIGHEST)
   return jnp.matmul(along**2, slopes, precision=lax.Precision.HIGHEST)
 
 

@@ -12,7 +12,7 @@ from genmed_jax.engine import nearest
 from genmed_jax.engine.feature_set import FeatureSet, LocalFeatures
 from genmed_jax.engine.kernel import as_feature_set, on_feature_sets
 from genmed_jax.engine.rows import Rows, shard_rows
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 from genmed_jax.metrics import frechet
 
 
@@ -122,9 +122,9 @@ def test_what_is_said_of_other_sets(random):
   x = random.standard_normal((3, 6, 3))
   with pytest.raises(ValueError, match='^features are not finite'):
     count(np.full((3, 2), np.nan))
-  with pytest.raises(TooFewImages, match='needs at least 2 images, got 1'):
+  with pytest.raises(Undefined, match='needs at least 2 images, got 1'):
     count(np.ones((1, 3)))
-  with pytest.raises(TooFewImages, match='at least 1 test images, got 0'):
+  with pytest.raises(Undefined, match='at least 1 test images, got 0'):
     count_of_any(x[0], x[1, :0])
   with pytest.raises(ValueError, match='training features are not finite'):
     count_of_any(np.nan * x[0], x[1])
@@ -257,12 +257,12 @@ def test_a_kernel_uses_its_parts_until_it_is_done(fails):
       assert each.rows.values is each.rows.values
       seen.append(weakref.ref(each.rows.values))
     if fails:
-      raise TooFewImages('failed')
+      raise Undefined('failed')
 
   whole = LocalFeatures(mesh_lib.data_mesh(), np.ones((20, 3)))
   parts = whole.draw(np.random.default_rng(0), 6, 7)
   if fails:
-    with pytest.raises(TooFewImages, match='failed'):
+    with pytest.raises(Undefined, match='failed'):
       kernel(*parts)
   else:
     kernel(*parts)

@@ -44,6 +44,13 @@ def with_duplicates(random):
   return x, np.concatenate([y, x[:30], x[:10], y[:8], y[:8], y[:8]])
 
 
+def with_outlier(random, size):
+  """A real image far from all others, which are compared as if without it."""
+  x, y = features(random)
+  x[0] = size
+  return x, y
+
+
 PAIRS = {
   'plain': features,
   'duplicates': with_duplicates,
@@ -52,6 +59,8 @@ PAIRS = {
   'offset': lambda random: tuple(
     np.round(f, 3) + np.float32(2.0**13) for f in features(random)
   ),
+  'outlier': lambda random: with_outlier(random, 1e8),
+  'far outlier': lambda random: with_outlier(random, 1e10),
   'repeated': lambda random: (
     np.repeat(features(random)[0][:1], 113, axis=0),
     features(random)[1],

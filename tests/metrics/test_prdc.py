@@ -17,7 +17,9 @@ def test_counts_equal_reference(random, name, k):
     np.testing.assert_allclose(found[metric], expected, err_msg=metric)
 
 
-@pytest.mark.parametrize('name', ['plain', 'duplicates', 'wide', 'offset'])
+@pytest.mark.parametrize(
+  'name', ['plain', 'duplicates', 'wide', 'offset', 'outlier', 'far outlier']
+)
 @pytest.mark.parametrize('k', [1, 5])
 def test_realism_equals_reference(random, name, k):
   x, y = PAIRS[name](random)

@@ -57,6 +57,15 @@ def test_invariances(random):
   assert not np.any(values(x, x))
 
 
+@pytest.mark.parametrize('offset', [1e6, 1e8, 1e12])
+def test_an_offset_costs_no_digits(random, offset):
+  x, y = random.standard_normal((2, 60, 8))
+  at_origin = sliced_distances(x, y, projections=50)
+  far_away = sliced_distances(x + offset, y + offset, projections=50)
+  for found, expected in zip(far_away, at_origin, strict=True):
+    np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-3)
+
+
 def test_std_error_is_the_spread_over_draws(random):
   results = [
     sliced_distances(*features(random, 150, 120), projections=100, seed=seed)

@@ -30,6 +30,26 @@ def test_equals_reference_padded_and_sharded(random, mesh, m, d):
   np.testing.assert_allclose(rke(rows).value, found[2.0].value)
 
 
+@pytest.mark.parametrize('d', [6, 90])
+def test_rows_of_zeros_are_like_each_other_alone(random, mesh, d):
+  y = features(random, 40, d)
+  y[:25] = 0
+  axis = np.zeros((40, 1), np.float32)
+  axis[:25] = 1
+  expected = vendi_score(np.hstack([y, axis]), std_error=True)
+  found = vendi_score(shard_rows(mesh, y), std_error=True)
+  np.testing.assert_allclose(values(found), values(expected), rtol=1e-6)
+  np.testing.assert_allclose(errors(found), errors(expected), rtol=1e-6)
+  assert np.all(np.diff(values(found)) < 0)
+  np.testing.assert_allclose(rke(y).value, found[2.0].value)
+
+
+def test_of_zeros_alone_there_is_one():
+  y = np.zeros((9, 4), np.float32)
+  np.testing.assert_allclose(values(vendi_score(y)), 1)
+  np.testing.assert_allclose(rke(y).value, 1)
+
+
 def test_equals_vendi_score(random):
   vendi = pytest.importorskip('vendi_score.vendi')
   y = np.float64(features(random, 70, 20))
