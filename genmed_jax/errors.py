@@ -9,9 +9,13 @@ class UsageError(ValueError):
   """
 
 
-class DecodeError(RuntimeError):
+class RunError(RuntimeError):
+  """A run cannot go on; the message says why."""
+
+
+class DecodeError(RunError):
   """An image that cannot be used; the message names it."""
 
 
-class TooFewImages(ValueError):
-  """A set is too small, or too uniform, for a statistic to be defined."""
+class Undefined(ValueError):
+  """A statistic is not defined for these sets; the message says why."""

@@ -16,12 +16,12 @@ from genmed_jax import __version__, options
 from genmed_jax.command.flags import config_of, define, help_text
 from genmed_jax.data.formats import split_name
 from genmed_jax.engine import memory, processes
-from genmed_jax.errors import UsageError
+from genmed_jax.errors import RunError, UsageError
 from genmed_jax.networks import weights
 from genmed_jax.options import option
 
-# Exceptions that disks, decoders, devices and numbers raise.
-_FAILURES = (OSError, RuntimeError, ValueError, MemoryError, OverflowError)
+# What disks and devices raise, beside what is declared.
+_FAILURES = (RunError, OSError, MemoryError, jax.errors.JaxRuntimeError)
 
 _RUN = 'Processes and messages'
 
@@ -104,8 +104,8 @@ def run(command: Command, arguments: Sequence[str] | None = None) -> None:
 
   0 when done. 2 with one line when what the user gave cannot be used
   (``UsageError`` and unknown or malformed flags). 1 with one line when the
-  run failed on the way; ``--verbosity=1`` shows where. Anything not foreseen
-  as a failure is a bug and keeps its traceback.
+  run failed on the way; ``--verbosity=1`` shows where. Any other exception is
+  a bug and keeps its traceback.
 
   Args:
     command: The command.

@@ -8,6 +8,7 @@ import jax
 
 from genmed_jax import options
 from genmed_jax.command.entry import cache_dir, Command
+from genmed_jax.errors import RunError
 from genmed_jax.evaluation import run
 from genmed_jax.evaluation.config import EvaluationConfig, OUTPUT
 from genmed_jax.options import option
@@ -34,9 +35,14 @@ def main(config: EvaluateConfig) -> None:
   )
   check_writable(folder)
   evaluation = plan.run()
+  if all(row.value is None for row in evaluation.rows):
+    notes = dict.fromkeys(note for row in evaluation.rows for note in row.note)
+    raise RunError(f'no metric is defined: {"; ".join(notes)}')
   if jax.process_index() == 0:
     evaluation.save(folder)
     sys.stdout.write(f'{evaluation}\n\nresults are in {folder}\n')
+  if evaluation.failures:
+    raise RunError(f'a bug in {"; ".join(evaluation.failures)}')
 
 
 COMMAND = Command(

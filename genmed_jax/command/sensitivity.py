@@ -8,6 +8,7 @@ import jax
 
 from genmed_jax import options
 from genmed_jax.command.entry import cache_dir, Command
+from genmed_jax.errors import RunError
 from genmed_jax.evaluation.config import OUTPUT
 from genmed_jax.options import option
 from genmed_jax.report.files import check_writable
@@ -41,6 +42,8 @@ def main(config: SensitivityConfig) -> None:
   )
   check_writable(folder)
   study = plan.run()
+  if all(row.value is None for row in study.rows):
+    raise RunError('no metric is defined on sets of so few images')
   if jax.process_index() == 0:
     study.save(folder)
     if config.write_images:
@@ -49,6 +52,8 @@ def main(config: SensitivityConfig) -> None:
       lines = f'{features}:', *verdict_lines(effects)
       sys.stdout.write('\n'.join(lines) + '\n')
     sys.stdout.write(f'\nin words: {folder / "sensitivity.md"}\n')
+  if study.failures:
+    raise RunError(f'a bug in {"; ".join(study.failures)}')
 
 
 COMMAND = Command(

@@ -14,8 +14,8 @@ class Features:
   Attributes:
     name: Name of the set in the results.
     values: ``[n, d]``.
-    outputs: Those of ``feature_set.OUTPUTS`` that the network or the file has
-      beside the features, ``[n, ...]``.
+    outputs: Those of ``feature_set.OUTPUTS`` that the network or the file has,
+      ``[n, ...]``.
     numbers: ``[n]``, each image's place in the whole source.
     ids: Relative path or number of each image.
     labels: Column to ``[n]`` strings.

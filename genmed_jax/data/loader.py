@@ -10,7 +10,7 @@ import numpy as np
 
 from genmed_jax.data.intensity import as_float
 from genmed_jax.data.source import Source
-from genmed_jax.errors import DecodeError
+from genmed_jax.errors import DecodeError, RunError
 
 WORKERS = 2 * (os.cpu_count() or 1)  # Decoding threads.
 PREFETCH = 2  # Batches decoded ahead of the one being used.
@@ -63,7 +63,7 @@ def batches(
 
   Raises:
     OSError: if a file could not be read at all, which says nothing about it.
-    RuntimeError: if images are too unlike in shape for one canvas.
+    RunError: if images are too unlike in shape for one canvas.
   """
   starts = range(rows.start, rows.stop, batch_size)
   waiting = collections.deque()
@@ -115,7 +115,7 @@ def _stack(pending, batch_size: int) -> Batch:
   dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
   shape = (batch_size, height, width, channels)
   if np.prod(shape, dtype=float) * dtype.itemsize > _LARGEST_CANVAS:
-    raise RuntimeError(
+    raise RunError(
       f'a batch of {batch_size} images up to {height} x {width} is too large '
       'to hold: lower `batch_size`'
     )

@@ -47,7 +47,7 @@ def own_neighbours(x: FeatureSet, *, k: int = NEIGHBOURS) -> Nearest:
 
   Raises:
     ValueError: if a feature is not finite or an image has no ``k`` others
-      (``TooFewImages``).
+      (``Undefined``).
   """
   check_count(k + 1, x=x)
   rows, origin = x.rows, x.origin
@@ -70,7 +70,7 @@ def nearest_neighbours(x: FeatureSet, y: FeatureSet) -> Nearest:
 
   Raises:
     ValueError: if the widths differ, a feature is not finite or a set is empty
-      (``TooFewImages``).
+      (``Undefined``).
   """
   return search(y.rows, x.rows, x.origin)
 

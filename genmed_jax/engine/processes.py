@@ -11,7 +11,7 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
-from genmed_jax.errors import UsageError
+from genmed_jax.errors import RunError, UsageError
 
 # A process that is lost ends the others after so long.
 _HEARTBEAT_S = 30
@@ -55,7 +55,7 @@ def together() -> Iterator[None]:
   """If the block raises on any process, raises on all.
 
   Raises:
-    RuntimeError: if it failed on another process.
+    RunError: if it failed on another process.
   """
   failure = None
   try:
@@ -67,7 +67,7 @@ def together() -> Iterator[None]:
     raise failure
   if failed.any():
     first = int(np.argmax(failed))
-    raise RuntimeError(f'process {first} failed: its own message says why')
+    raise RunError(f'process {first} failed: its own message says why')
 
 
 def agree(flag: bool) -> bool:

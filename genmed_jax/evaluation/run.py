@@ -12,12 +12,12 @@ from genmed_jax.engine.feature_set import LocalFeatures
 from genmed_jax.engine.mesh import data_mesh
 from genmed_jax.engine.progress import by_name
 from genmed_jax.engine.rows import gather
-from genmed_jax.errors import TooFewImages, UsageError
+from genmed_jax.errors import UsageError
 from genmed_jax.evaluation.config import EvaluationConfig
 from genmed_jax.evaluation.sets import ImageSet, open_sets, Sets
 from genmed_jax.evaluation.spaces import check, FeatureSpace, load_spaces
-from genmed_jax.metrics import Comparison, Metric
-from genmed_jax.metrics.registry import floor, score
+from genmed_jax.metrics import Comparison, Metric, Score
+from genmed_jax.metrics.registry import attempt, columns_of, floor
 from genmed_jax.report.evaluation import Evaluation
 from genmed_jax.report.provenance import environment
 from genmed_jax.report.results import OVERALL, Result
@@ -72,11 +72,13 @@ class SetScores:
       has scores of single images.
     skipped: Set to the number of its images that could not be used; the
       generated set by its name under ``generated``.
+    failures: A line for every metric that has a bug.
   """
 
   rows: list[Result]
   samples: list[dict] | None
   skipped: dict
+  failures: list[str]
 
 
 def evaluation_of(
@@ -103,6 +105,7 @@ def evaluation_of(
       'skipped': skipped,
     },
     flag_file=options.flag_file(config) if config.generated else None,
+    failures=[line for each in found for line in each.failures],
   )
 
 
@@ -152,16 +155,18 @@ class RealImages:
       raise UsageError(
         f'{generated.name}: fewer than two images are left to compare'
       )
-    rows = list(self._rows(generated, OVERALL, None, whole))
+    failures = []
+    rows = list(self._rows(generated, OVERALL, None, whole, failures))
     samples = self._samples(generated, ids, whole)
     for group in groups:
       part = self.compare(generated, group)
-      rows += self._rows(generated, group or '(none)', group, part)
+      name = group or '(none)'
+      rows += self._rows(generated, name, group, part, failures)
     skipped = {
       name: 0 if each is None else each.skipped for name, each in real.items()
     }
     skipped['generated'] = {generated.name: generated.skipped}
-    return SetScores(rows, samples, skipped)
+    return SetScores(rows, samples, skipped, failures)
 
   def compare(self, generated: Features, group: str | None) -> Comparison:
     """A generated set's images of a group, with the real ones."""
@@ -193,13 +198,18 @@ class RealImages:
     name: str,
     group: str | None,
     comparison: Comparison,
+    failures: list[str],
   ) -> Iterator[Result]:
     space = self._space
     skipped = generated.skipped + self._reference.skipped
     left_out = (f'{skipped} images were left out',) if skipped else ()
     desc = f'{generated.name} {"" if group is None else group}'.strip()
     for metric_name, metric in by_name(space.metrics, desc):
-      found = score(metric, comparison)
+      found = attempt(metric, comparison)
+      least = self._floor(metric, group, comparison)
+      for each, what in ((found, 'value'), (least, 'floor')):
+        if each.failed:
+          failures.append(f'{what} of {metric_name}, {desc}: {each.notes[-1]}')
       said = (space.notes[metric.name],) if metric.name in space.notes else ()
       yield Result(
         generated.name,
@@ -208,7 +218,7 @@ class RealImages:
         metric_name,
         found.value,
         *(found.interval or (None, None, None)),
-        self._floor(metric, group, comparison),
+        least.value,
         metric.direction,
         *comparison.counts,
         found.notes + said + left_out,
@@ -216,7 +226,7 @@ class RealImages:
 
   def _floor(
     self, metric: Metric, group: str | None, comparison: Comparison
-  ) -> float | None:
+  ) -> Score:
     key = metric.name, group, comparison.counts[1]
     if key not in self._floors:
       self._floors[key] = floor(metric, comparison.halves)
@@ -228,11 +238,7 @@ class RealImages:
     """A line per generated image, where metrics are made of such."""
     columns = {}
     for metric in self._space.metrics.values():
-      for column in metric.columns:
-        try:
-          values = column.values(comparison)
-        except TooFewImages:
-          continue
+      for column, values in columns_of(metric, comparison).items():
         if column.indexes_train:
           train = self._reference if self._train is None else self._train
           values = gather(self._mesh, train.numbers)[values]

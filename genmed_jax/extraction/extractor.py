@@ -180,11 +180,7 @@ class Extractor:
     features = Features(
       source.name,
       arrays[self.network.tap],
-      {
-        tap: arrays[tap]
-        for tap in OUTPUTS
-        if tap in arrays and tap != self.network.tap
-      },
+      {tap: arrays[tap] for tap in OUTPUTS if tap in arrays},
       source.numbers[rows.start : rows.stop],
       list(source.ids[rows.start : rows.stop]),
       {c: v[rows.start : rows.stop] for c, v in source.labels.items()},

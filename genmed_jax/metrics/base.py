@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from genmed_jax.engine.feature_set import FeatureSet, LocalFeatures
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import (
   bootstrap_mean,
@@ -59,11 +59,19 @@ class Alias(NamedTuple):
 
 
 class Score(NamedTuple):
-  """One metric of one comparison; ``value`` is None where undefined."""
+  """One metric of one comparison; ``value`` is None where undefined.
+
+  Attributes:
+    value: The metric.
+    interval: Its error.
+    notes: To be said beside it.
+    failed: Whether the metric has a bug, which the last note describes.
+  """
 
   value: float | None
   interval: Interval | None
   notes: tuple[str, ...]
+  failed: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +82,7 @@ class Metric:
     name: Its key.
     aspect: The question that it answers.
     direction: Which values are better.
-    measure: Comparison to :class:`Score`; ``TooFewImages`` where it is not
+    measure: Comparison to :class:`Score`; ``Undefined`` where it is not
       defined.
     reads: The network's output that it is made of, :data:`FEATURES` or one
       of ``feature_set.OUTPUTS``.
@@ -162,7 +170,7 @@ class Comparison:
       return self.train, self._test
     half = self.train.count // 2
     if half < 2:
-      raise TooFewImages('needs at least 4 training images for halves')
+      raise Undefined('needs at least 4 training images for halves')
     random = np.random.default_rng(self.seed)
     return tuple(self.train.draw(random, self.train.count - half, half))
 
@@ -208,6 +216,8 @@ def score_of_images(
     values: ``[n]``.
     *notes: To be said beside it.
   """
+  if len(values) == 0:
+    raise Undefined('there is no image to score')
   value, interval = float(values.mean()), None
   if comparison.bootstrap:
     interval = bootstrap_mean(

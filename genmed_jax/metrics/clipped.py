@@ -95,7 +95,7 @@ def calibrated_coverage(covered, n: int, m: int, k: int):
 
 def _clipped_density(c: Comparison) -> Score:
   scores = clipped_density(c.get(neighbours.of_comparison))
-  value, interval, notes = score_of_images(c, scores)
+  value, interval, notes, _ = score_of_images(c, scores)
   if interval:
     low, high = (min(end, 1.0) for end in interval[1:])
     interval = Interval(interval.std_error, low, high)
@@ -106,7 +106,7 @@ def _clipped_density(c: Comparison) -> Score:
 
 def _clipped_coverage(c: Comparison) -> Score:
   found = c.get(neighbours.of_comparison)
-  covered, interval, notes = score_of_images(c, clipped_coverage(found))
+  covered, interval, notes, _ = score_of_images(c, clipped_coverage(found))
   if interval is None:
     value = calibrated_coverage(covered, *c.counts, found.k)
     return Score(float(value), None, notes)

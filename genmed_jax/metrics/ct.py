@@ -10,7 +10,7 @@ from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.moments import moments
 from genmed_jax.engine.nearest import search
 from genmed_jax.engine.rows import as_rows, host_rows, map_rows
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.metrics.memorisation import held_out_note
 from genmed_jax.statistics.direction import Direction
@@ -63,7 +63,7 @@ def copying_test(
 
   Raises:
     ValueError: if the widths differ, a feature is not finite or no cell has
-      images of all three sets to compare (``TooFewImages``).
+      images of all three sets to compare (``Undefined``).
 
   References:
     Meehan et al., 2020, definitions 4.1 and 4.2.
@@ -87,7 +87,7 @@ def copying_test_in_cells(
   for cell in np.unique(train_cells):
     inside, real, made = (images[cells == cell] for images, cells in sets)
     if len(real) == 0:
-      raise TooFewImages('a cell of the training images has no test image')
+      raise Undefined('a cell of the training images has no test image')
     if len(made) <= _FEWEST:
       continue
     share = len(real) / len(test)
@@ -98,7 +98,7 @@ def copying_test_in_cells(
     variance += (share * error) ** 2
     weight += share
   if weight == 0:
-    raise TooFewImages(f'no cell has more than {_FEWEST} generated images')
+    raise Undefined(f'no cell has more than {_FEWEST} generated images')
   return Estimate(total / weight, float(np.sqrt(variance)) / weight)
 
 
@@ -153,7 +153,7 @@ def _project(row, context):
 def _cells(sets: list[np.ndarray], cells: int, seed: int) -> list[np.ndarray]:
   """The cell of every image, of the k-means of the first set."""
   if len(sets[0]) < cells:
-    raise TooFewImages(f'{cells} cells need as many training images')
+    raise Undefined(f'{cells} cells need as many training images')
   random = np.random.default_rng(seed)
   starts = (
     _k_means(sets[0], cells, iter=_ITERATIONS, minit='++', seed=random)

@@ -11,7 +11,7 @@ from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.moments import Moments, moments
 from genmed_jax.engine.rows import host_rows, map_rows, padded_size
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 from genmed_jax.metrics.base import (
   Alias,
   Aspect,
@@ -255,7 +255,7 @@ def _relative_fd(c: Comparison) -> Score:
     for other in (made, halves.generated)
   )
   if floor.value == 0:
-    raise TooFewImages('the halves of the reference do not differ')
+    raise Undefined('the halves of the reference do not differ')
   ratio, spread = found.value / floor.value, None
   if c.bootstrap:
     errors = found.std_error, ratio * floor.std_error

@@ -18,7 +18,7 @@ from genmed_jax.engine.rows import (
   spread_rows,
   take_rows,
 )
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.metrics.frechet import (
   fewer_than_features,
@@ -66,7 +66,7 @@ def frechet_distance_infinity(
 
   Raises:
     ValueError: if the widths differ, a feature is not finite or there are too
-      few images for a line (``TooFewImages``).
+      few images for a line (``Undefined``).
 
   References:
     Chong & Forsyth, 2020, section 4.
@@ -74,7 +74,7 @@ def frechet_distance_infinity(
   m = y.count
   smallest = min(5000, max(m // 10, 2))
   if m - smallest < sizes:
-    raise TooFewImages(
+    raise Undefined(
       f'a line through {sizes} sizes needs more than {m} generated images'
     )
   counts = np.linspace(smallest, m, sizes).astype(np.int32)

@@ -8,7 +8,7 @@ from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.rows import fold_rows
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
@@ -52,7 +52,7 @@ def inception_score(
   if splits < 2:
     raise ValueError(f'splits must be at least 2, not {splits}')
   if count < splits:
-    raise TooFewImages(f'{splits} splits need as many images, got {count}')
+    raise Undefined(f'{splits} splits need as many images, got {count}')
   bounds = np.arange(splits + 1) * count // splits
   shuffled = np.random.RandomState(seed).permutation(count)
   split = np.empty(count, np.int64)

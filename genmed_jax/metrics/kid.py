@@ -17,7 +17,7 @@ from genmed_jax.engine.kernel_sums import (
 )
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.rows import take_rows
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.metrics.mmd import (
   cmmd_of,
@@ -238,7 +238,7 @@ def _mmd_poly(c: Comparison) -> Score:
 def _mmd_rbf(c: Comparison) -> Score:
   found = c.get(_discrepancies)
   if found.gaussian is None:
-    raise TooFewImages('too many real images are equal for a bandwidth')
+    raise Undefined('too many real images are equal for a bandwidth')
   return score_of(c, found.gaussian, f'bandwidth {found.bandwidth:.4g}')
 
 

@@ -21,7 +21,7 @@ from genmed_jax.engine.mixture import (
   squared_distances_to,
 )
 from genmed_jax.engine.rows import Rows, shard_rows
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
 from genmed_jax.metrics.memorisation import held_out_note
 from genmed_jax.statistics.direction import Direction
@@ -149,7 +149,7 @@ def feature_likelihood_divergence(
     Jiralerspong et al., 2023, section 3 and appendix B.
   """
   if train.count < 4:
-    raise TooFewImages(f'needs 4 training images for halves, got {train.count}')
+    raise Undefined(f'needs 4 training images for halves, got {train.count}')
   order = np.random.default_rng(seed).permutation(train.count)
   half = min(y.count, train.count // 2)
   mesh = train.mesh

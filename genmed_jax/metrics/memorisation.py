@@ -10,7 +10,7 @@ from genmed_jax.engine.nearest import (
   own_neighbours,
 )
 from genmed_jax.engine.views import NEIGHBOURS
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 from genmed_jax.metrics import neighbours
 from genmed_jax.metrics.base import (
   Aspect,
@@ -87,11 +87,11 @@ def memorisation_index(to_train: np.ndarray, held_out: np.ndarray):
     honest images are above it.
 
   Raises:
-    ValueError: if all held-out distances are equal (``TooFewImages``).
+    ValueError: if all held-out distances are equal (``Undefined``).
   """
   deviation = np.std(held_out, ddof=1) if len(held_out) > 1 else 0.0
   if deviation == 0:
-    raise TooFewImages('held-out images are all as far from training ones')
+    raise Undefined('held-out images are all as far from training ones')
   index, own = (
     (held_out.mean() - distances) / deviation
     for distances in (to_train, held_out)

@@ -81,7 +81,7 @@ def neighbourhoods(
 
   Raises:
     ValueError: if the widths differ, a feature is not finite or an image has
-      no k-th neighbour (``TooFewImages``).
+      no k-th neighbour (``Undefined``).
   """
   check_count(max(k, realism_k) + 1, x=x, y=y)
   own_x = x.get(own_neighbours, k=max(k, realism_k))

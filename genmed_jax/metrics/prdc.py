@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genmed_jax.engine.views import NEIGHBOURS
-from genmed_jax.errors import TooFewImages
+from genmed_jax.errors import Undefined
 from genmed_jax.metrics import neighbours
 from genmed_jax.metrics.base import (
   Aspect,
@@ -121,7 +121,7 @@ def _realism(c: Comparison) -> Score:
   values = c.get(neighbours.of_comparison).realism
   finite = values[np.isfinite(values)]
   if len(finite) == 0:
-    raise TooFewImages('every image is an exact copy of a real one')
+    raise Undefined('every image is an exact copy of a real one')
   score = score_of_images(c, finite)
   if copies := len(values) - len(finite):
     note = f'{copies} copies of infinite realism, not in the mean'

@@ -5,11 +5,19 @@ import difflib
 import importlib
 import pkgutil
 
+from absl import logging
+import jax
 import numpy as np
 
 from genmed_jax.engine import memory
-from genmed_jax.errors import TooFewImages, UsageError
-from genmed_jax.metrics.base import Comparison, FEATURES, Metric, Score
+from genmed_jax.errors import Undefined, UsageError
+from genmed_jax.metrics.base import (
+  Column,
+  Comparison,
+  FEATURES,
+  Metric,
+  Score,
+)
 
 ALL = 'all'
 
@@ -121,30 +129,62 @@ def score(metric: str | Metric, comparison: Comparison) -> Score:
     metric = METRICS[_ALIASES.get(name, name)]
   try:
     found = metric.measure(comparison)
-  except TooFewImages as error:
+  except Undefined as error:
     found = Score(None, None, (str(error),))
   memory.release(comparison.reference, comparison.generated)
   if found.value is not None and not np.isfinite(found.value):
-    return Score(None, None, ('overflows: the features are too large',))
+    return Score(None, None, ('overflows: features are too large',))
   if found.interval and not np.isfinite(found.interval).all():
     note = 'its error overflows: the features are too large'
     return Score(found.value, None, (*found.notes, note))
   return found
 
 
-def floor(metric: str | Metric, halves: Comparison) -> float | None:
+def attempt(metric: str | Metric, comparison: Comparison) -> Score:
+  """:func:`score`, where a bug inside the metric costs that metric alone.
+
+  Not in a run of several processes: an exception on one of them would leave
+  the others waiting, so there it ends them all.
+  """
+  try:
+    return score(metric, comparison)
+  except Exception as error:
+    if jax.process_count() > 1:
+      raise
+    logging.debug('a metric failed', exc_info=error)
+    reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+    return Score(None, None, (f'failed: {reason}',), failed=True)
+
+
+def columns_of(
+  metric: Metric, comparison: Comparison
+) -> dict[Column, np.ndarray]:
+  """A metric's scores of single images; none where :func:`attempt` has none.
+
+  Args:
+    metric: The metric.
+    comparison: The sets.
+  """
+  try:
+    return {column: column.values(comparison) for column in metric.columns}
+  except Exception as error:
+    if jax.process_count() > 1 and not isinstance(error, Undefined):
+      raise
+    return {}
+
+
+def floor(metric: str | Metric, halves: Comparison) -> Score:
   """The score of one half of the real set against the other.
+
+  It is what a perfect generator would score with so many images on either
+  side.
 
   Args:
     metric: The metric, or its name.
     halves: ``Comparison.halves``.
-
-  Returns:
-    The value, None where a half is too small or lacks the output. It is what
-    a perfect generator would score with so many images on either side.
   """
   if isinstance(metric, str):
     metric = METRICS[metric]
   if metric.reads not in (FEATURES, *halves.generated.outputs):
-    return None
-  return score(metric, halves).value
+    return Score(None, None, (f'the reference has no {metric.reads}',))
+  return attempt(metric, halves)

@@ -7,7 +7,7 @@ import urllib.request
 
 from genmed_jax import __version__
 from genmed_jax.engine.progress import progress
-from genmed_jax.errors import UsageError
+from genmed_jax.errors import RunError, UsageError
 from genmed_jax.networks import weights
 from genmed_jax.networks.registry import (
   leaves_of,
@@ -80,7 +80,7 @@ def download(name: str, folder: Path) -> Path:
 
   Raises:
     UsageError: if the network has no published weights.
-    RuntimeError: if what came is not the published file; nothing is kept.
+    RunError: if what came is not the published file; nothing is kept.
   """
   network, _ = parse(name)
   upstream = NETWORKS[network].upstream
@@ -106,7 +106,7 @@ def download(name: str, folder: Path) -> Path:
       bar.update(len(block))
     file.flush()
     if (found := weights.sha256_of(Path(file.name))) != upstream.sha256:
-      raise RuntimeError(
+      raise RunError(
         f'{upstream.url} gave a file with sha256 {found}, not {upstream.sha256}'
       )
     os.replace(file.name, path)

@@ -23,12 +23,14 @@ class Evaluation:
     samples: Generated set to a line per image, column to value.
     provenance: Versions, devices, options and weights.
     flag_file: Flags that repeat the run; None if arrays were given to it.
+    failures: A line for every metric that has a bug.
   """
 
   rows: list[Result]
   samples: dict[str, list[dict]]
   provenance: dict
   flag_file: str | None
+  failures: list[str] = dataclasses.field(default_factory=list)
 
   def __str__(self) -> str:
     """The table, and the notes on it."""

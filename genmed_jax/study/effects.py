@@ -71,6 +71,19 @@ class Found:
           )
     return found
 
+  @property
+  def failures(self) -> list[str]:
+    """A line for every metric that has a bug, the first of its kind."""
+    found = {}
+    for (condition, seed), scores in self._scores.items():
+      for metric, score in scores.items():
+        if score.failed:
+          where = f'{condition or BASELINE}, seed {seed}'
+          found.setdefault(
+            metric, f'{metric} on {self._features}, {where}: {score.notes[-1]}'
+          )
+    return list(found.values())
+
   def rows(self) -> list[ConditionRow]:
     """A row per seed, metric and condition, the baseline first."""
     verdicts = {

@@ -59,6 +59,7 @@ class Study:
     scored: Every metric under every condition, means over seeds.
     provenance: Versions, devices, options and weights.
     flag_file: Flags that repeat the study.
+    failures: A line for every metric that has a bug.
   """
 
   name: str
@@ -67,6 +68,7 @@ class Study:
   scored: Scores
   provenance: dict
   flag_file: str | None
+  failures: list[str]
 
   def save(self, folder: str | os.PathLike) -> None:
     """Writes tables, figures and a page in words.
@@ -113,7 +115,7 @@ class StudyPlan:
       config = dataclasses.replace(
         config, region_size=regions.usual_size(extents[extents > 0])
       )
-    rows, effects, scored = [], [], {}
+    rows, effects, failures, scored = [], [], [], {}
     for network, defined in self.networks:
       scorer = Scorer(
         config,
@@ -132,6 +134,7 @@ class StudyPlan:
       )
       effects += found.effects
       rows += found.rows()
+      failures += found.failures
       scored |= found.scored()
     first = next(iter(self.roles.values()))
     provenance = environment() | {
@@ -142,7 +145,13 @@ class StudyPlan:
       'seconds': dict(clock.seconds),
     }
     return Study(
-      self.source.name, rows, effects, scored, provenance, self.flag_file
+      self.source.name,
+      rows,
+      effects,
+      scored,
+      provenance,
+      self.flag_file,
+      failures,
     )
 
   def write_images(self, folder: Path) -> None:

@@ -24,8 +24,8 @@ from genmed_jax.metrics import (
   Metric,
   METRICS,
   Score,
-  score,
 )
+from genmed_jax.metrics.registry import attempt
 from genmed_jax.networks import FeatureNetwork
 from genmed_jax.report.files import write_file
 from genmed_jax.statistics.direction import Direction
@@ -127,7 +127,7 @@ class Scorer:
     generated = self._generated(condition, seed)
     with self._clock.on('statistics'):
       scores = self._compare(generated, seed)
-    if path:
+    if path and not any(each.failed for each in scores.values()):
       path.parent.mkdir(parents=True, exist_ok=True)
       write_file(path, json.dumps(scores))
     return scores
@@ -217,14 +217,14 @@ class Scorer:
       real['test'].whole,
       **options,
     )
-    scores = {name: score(m, whole) for name, m in self.chosen.items()}
+    scores = {name: attempt(m, whole) for name, m in self.chosen.items()}
     if not self.region_metrics:
       return scores
     if generated.regions:
       part = Comparison(real['reference'].regions, generated.regions, **options)
     for name in self.region_metrics:
       if name in OF_REGION_FEATURES:
-        scores[name] = score(OF_REGION_FEATURES[name], part)
+        scores[name] = attempt(OF_REGION_FEATURES[name], part)
         continue
       columns = OF_REGION_STATISTICS[name]
       value, error, _ = marginal_wasserstein(
@@ -261,5 +261,7 @@ class Scorer:
 def _loaded(path: Path) -> dict[str, Score]:
   return {
     name: Score(value, interval and Interval(*interval), tuple(notes))
-    for name, (value, interval, notes) in json.loads(path.read_text()).items()
+    for name, (value, interval, notes, _) in json.loads(
+      path.read_text()
+    ).items()
   }

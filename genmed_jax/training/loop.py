@@ -14,6 +14,7 @@ import optax
 
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.progress import progress
+from genmed_jax.errors import RunError
 from genmed_jax.training.checkpoints import Checkpoints
 from genmed_jax.training.functional import Functional, Weights
 
@@ -176,7 +177,7 @@ def fit(
 
   Raises:
     UsageError: if the folder holds another training.
-    RuntimeError: if a loss is not finite.
+    RunError: if a loss is not finite.
   """
   step = data_parallel(mesh, learner.step)
   with Checkpoints(folder, described) as checkpoints:
@@ -245,6 +246,6 @@ def _epoch(step, state, batches, number: int, plan: TrainingPlan):
 
 def _check_finite(values, epoch: int) -> None:
   if not np.isfinite(values).all():
-    raise RuntimeError(
+    raise RunError(
       f'the loss of epoch {epoch + 1} is not finite: lower `learning_rate`'
     )

@@ -1,9 +1,12 @@
 import csv
+import dataclasses
+import json
 
 import numpy as np
 import pytest
 
 from genmed_jax.command import entry
+from genmed_jax.metrics import METRICS
 from tests.command.test_entry import command_of, parsed, run
 
 
@@ -74,3 +77,42 @@ def test_nothing_is_written_before_everything_is_checked(tmp_path, sources):
       [*sources, '--metrics=fid', f'--output_dir={tmp_path / "out"}'],
     )
   assert not (tmp_path / 'out').exists()
+
+
+def test_no_metric_that_is_defined_is_a_failure(tmp_path, sources, capsys):
+  with pytest.raises(SystemExit) as ended:
+    entry.run(
+      command_of('evaluate'),
+      [*sources, '--metrics=precision,recall', '--limit=4']
+      + [f'--cache_dir={tmp_path}', f'--output_dir={tmp_path / "out"}'],
+    )
+  assert ended.value.code == 1
+  printed = capsys.readouterr()
+  assert 'no metric is defined: needs at least 6 real images' in printed.err
+  assert not list((tmp_path / 'out').iterdir())
+
+
+def test_a_bug_in_a_metric_costs_that_metric_alone(
+  tmp_path, sources, capsys, monkeypatch
+):
+  def measure(comparison):
+    return 1 / 0
+
+  broken = dataclasses.replace(METRICS['kid'], measure=measure)
+  monkeypatch.setitem(METRICS, 'kid', broken)
+  out = tmp_path / 'out'
+  with pytest.raises(SystemExit) as ended:
+    entry.run(
+      command_of('evaluate'),
+      [*sources, '--metrics=fd,kid', '--bootstrap=0']
+      + [f'--cache_dir={tmp_path}', f'--output_dir={out}'],
+    )
+  assert ended.value.code == 1
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert error.startswith('evaluate: a bug in value of kid, b: failed: ZeroDiv')
+  with open(out / 'results.csv', newline='') as file:
+    values = {line['metric']: line['value'] for line in csv.DictReader(file)}
+  assert float(values['fd']) > 0
+  assert values['kid'] == ''
+  report = json.loads((out / 'results.json').read_text())
+  assert [row['value'] for row in report['results']][1] is None

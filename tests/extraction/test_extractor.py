@@ -101,6 +101,17 @@ def test_nothing_usable(extractor_of, image_folder, images):
     extractor_of(on_error='skip')(open_source(str(root)))
 
 
+def test_an_output_may_be_the_feature_vector_too(network, source):
+  apply = network.apply
+  network = network._replace(
+    tap='logits',
+    taps=('logits',),
+    apply=lambda state, images: {'logits': apply(state, images)['64']},
+  )
+  features = Extractor(network)(source)
+  np.testing.assert_array_equal(features.outputs['logits'], features.values)
+
+
 def test_a_process_without_a_share_has_no_rows(
   extractor_of, source, monkeypatch
 ):

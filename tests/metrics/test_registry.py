@@ -7,7 +7,7 @@ import pytest
 
 from genmed_jax import metrics
 from genmed_jax.engine.feature_set import OUTPUTS
-from genmed_jax.errors import TooFewImages, UsageError
+from genmed_jax.errors import Undefined, UsageError
 from genmed_jax.metrics.base import FEATURES
 from genmed_jax.metrics.registry import check_offered, defined_on, floor
 from tests.metrics.sets import comparison, feature_set
@@ -74,7 +74,7 @@ def test_too_few_images_give_a_note():
   assert score.notes == ('needs at least 6 generated images, got 4',)
   assert floor('precision', comparison(m=4).halves) is None
   (column,) = metrics.METRICS['precision'].columns
-  with pytest.raises(TooFewImages, match='got 4'):
+  with pytest.raises(Undefined, match='got 4'):
     column.values(comparison(m=4))
 
 
@@ -218,7 +218,7 @@ def test_widths_that_differ(name):
   x, y = np.zeros((9, 4), np.float32), np.zeros((9, 5), np.float32)
   with pytest.raises(ValueError, match='feature widths differ: .*4') as found:
     metrics.score(name, compared(x, y))
-  assert not isinstance(found.value, TooFewImages)
+  assert not isinstance(found.value, Undefined)
   if name == 'fd':
     assert str(found.value).endswith('differ: 4 (real) and 5 (generated)')
 
