@@ -1,10 +1,13 @@
 """Features of images on the host."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from genmed_jax.engine.mesh import local_share
+
+_SAMPLE = 1024  # Images whose norm is looked at.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,11 +18,13 @@ class Features:
     name: Name of the set in the results.
     values: ``[n, d]``.
     outputs: Those of ``feature_set.OUTPUTS`` that the network or the file has,
-      ``[n, ...]``.
+      and ``feature_set.PIXELS`` of images, ``[n, ...]``.
     numbers: ``[n]``, each image's place in the whole source.
     ids: Relative path or number of each image.
     labels: Column to ``[n]`` strings.
     skipped: Number of images that could not be used.
+    moved: Largest distance between the features of one image in two slots of
+      a batch, where that was measured.
   """
 
   name: str
@@ -29,6 +34,20 @@ class Features:
   ids: list[str]
   labels: dict[str, np.ndarray]
   skipped: int = 0
+  moved: float = 0.0
+
+  @functools.cached_property
+  def resolution(self) -> float:
+    """Distance within which features count as equal.
+
+    Features of one image differ in their last digits with its slot in the
+    batch, with the batch size and the processor.
+    """
+    if len(self) == 0:
+      return 0.0
+    norms = np.linalg.norm(np.float64(self.values[:_SAMPLE]), axis=1)
+    rounding = np.finfo(self.values.dtype).eps * float(np.median(norms))
+    return max(8 * self.moved, 4 * rounding)
 
   def __len__(self) -> int:
     """Number of images."""

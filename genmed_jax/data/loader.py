@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Callable, Iterator
 import concurrent.futures
+import hashlib
 import os
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from genmed_jax.data.source import Source
 from genmed_jax.errors import DecodeError, RunError
 
 WORKERS = 2 * (os.cpu_count() or 1)  # Decoding threads.
+HASH = 16  # Bytes of the hash of an image's pixels.
 PREFETCH = 2  # Batches decoded ahead of the one being used.
 _LARGEST_CANVAS = 1 << 32  # Bytes.
 
@@ -25,6 +27,7 @@ class Batch(NamedTuple):
       unsigned integers over their range, or floats in [0, 1].
     sizes: ``[b, 2]`` int32, height and width of each; 1 x 1 for padding.
     decoded: ``[b]`` bool: False for padding and for what failed.
+    pixels: ``[b, HASH]`` uint8, :func:`pixel_hash` of each.
     count: How many rows are not padding.
     errors: What went wrong, for each image that failed.
   """
@@ -32,6 +35,7 @@ class Batch(NamedTuple):
   images: np.ndarray
   sizes: np.ndarray
   decoded: np.ndarray
+  pixels: np.ndarray
   count: int
   errors: list[str]
 
@@ -85,9 +89,25 @@ def batches(
       pool.shutdown(cancel_futures=True)
 
 
-def _read(source, row, intensity) -> np.ndarray:
+def pixel_hash(image: np.ndarray) -> np.ndarray:
+  """What tells an image ``[h, w, c]`` from every other one, ``[HASH]`` uint8.
+
+  Depth counts; equal channels are as good as one.
+  """
+  if (image == image[:, :, :1]).all():
+    image = image[:, :, :1]
+  digest = hashlib.blake2b(
+    f'{image.dtype} {image.shape}'.encode(), digest_size=HASH
+  )
+  digest.update(np.ascontiguousarray(image))
+  return np.frombuffer(digest.digest(), np.uint8)
+
+
+def _read(source, row, intensity) -> tuple[np.ndarray, np.ndarray]:
+  """An image and the hash of its pixels, before their mapping."""
   try:
-    return intensity(source.read(row))
+    image = source.read(row)
+    return intensity(image), pixel_hash(image)
   except Exception as error:  # Decoders raise of every kind on broken files.
     if isinstance(error, OSError) and error.errno is not None:
       raise  # The disk's fault, or the system's: the file may be sound.
@@ -99,9 +119,11 @@ def _read(source, row, intensity) -> np.ndarray:
 
 def _stack(pending, batch_size: int) -> Batch:
   images, errors = [], []
-  for future in pending:
+  pixels = np.zeros((batch_size, HASH), np.uint8)
+  for row, future in enumerate(pending):
     try:
-      images.append(future.result())
+      image, pixels[row] = future.result()
+      images.append(image)
     except DecodeError as error:
       errors.append(str(error))
       images.append(None)
@@ -129,7 +151,7 @@ def _stack(pending, batch_size: int) -> Batch:
       )
   mask = np.zeros(batch_size, bool)
   mask[: len(images)] = [image is not None for image in images]
-  return Batch(canvas, sizes, mask, len(images), errors)
+  return Batch(canvas, sizes, mask, pixels, len(images), errors)
 
 
 def _roomy(side: int) -> int:

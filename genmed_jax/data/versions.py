@@ -5,7 +5,7 @@ version kept is not taken for them.
 """
 
 PHANTOM = 'phantom-2'  # Images drawn by ``data.phantom``.
-FEATURES = 'features-1'  # Decoding, preprocessing and networks.
+FEATURES = 'features-2'  # Decoding, preprocessing and networks.
 PERTURBATIONS = 'perturbed-2'  # Operators and their draws.
 SCORES = 'scores-4'  # Metrics of a study's conditions.
 TRAINING = 'training-3'  # The course of a training.

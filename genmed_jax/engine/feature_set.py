@@ -28,6 +28,7 @@ T = TypeVar('T')
 
 # Outputs of a network that metrics read in place of the feature vector.
 OUTPUTS = ('logits', 'spatial', 'predicted_dice')
+PIXELS = 'pixels'  # An output that hashes the image itself.
 
 _SAMPLE = 127  # Images behind the origin of products.
 
@@ -38,6 +39,8 @@ class FeatureSet:
   Attributes:
     rows: ``[n, d]`` over the mesh.
   """
+
+  resolution = 0.0  # Distance within which features count as equal.
 
   def __init__(self, rows: Rows):
     """Wraps rows; nothing is computed yet."""
@@ -146,6 +149,8 @@ class LocalFeatures(FeatureSet):
     mesh: Mesh,
     values: np.ndarray,
     outputs: Mapping[str, np.ndarray] | None = None,
+    *,
+    resolution: float = 0.0,
   ):
     """Points at this process's share; nothing is computed yet.
 
@@ -153,10 +158,12 @@ class LocalFeatures(FeatureSet):
       mesh: The devices.
       values: The share ``[n, d]``.
       outputs: Named outputs of the network for the same images, ``[n, ...]``.
+      resolution: Distance within which features count as equal.
     """
     self._mesh = mesh
     self._values = values
     self._outputs = outputs or {}
+    self._resolution = resolution
     self._items = np.arange(len(values))
     self._whole = None
     self._laid = None
@@ -196,6 +203,11 @@ class LocalFeatures(FeatureSet):
     if not self._is_whole:
       return self._whole.is_finite or self.get(_are_shares_finite)
     return self.get(_are_shares_finite)
+
+  @property
+  def resolution(self) -> float:
+    """Distance within which features count as equal."""
+    return self.get(_resolution_of_shares)
 
   @property
   def spread(self) -> float:
@@ -252,6 +264,10 @@ class LocalFeatures(FeatureSet):
 
 def _count_of_shares(x: LocalFeatures) -> int:
   return mesh_lib.global_rows(len(x._items))[1]
+
+
+def _resolution_of_shares(x: LocalFeatures) -> float:
+  return float(mesh_lib.from_all(np.array(x._resolution)).max())
 
 
 def _are_shares_finite(x: LocalFeatures) -> bool:

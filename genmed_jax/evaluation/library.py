@@ -287,4 +287,5 @@ def _joined(parts: list[Features]) -> Features:
     ids=[name for part in parts for name in part.ids],
     labels={},
     skipped=sum(part.skipped for part in parts),
+    moved=max(part.moved for part in parts),
   )

@@ -185,7 +185,12 @@ class RealImages:
     return [None if each is None else self._part(each, group) for each in sets]
 
   def _part(self, features: Features, group: str | None) -> LocalFeatures:
-    whole = LocalFeatures(self._mesh, features.values, features.outputs)
+    whole = LocalFeatures(
+      self._mesh,
+      features.values,
+      features.outputs,
+      resolution=features.resolution,
+    )
     column = self._config.group_by
     # Training images may come without the column, and then serve whole.
     if group is None or column not in features.labels:

@@ -8,6 +8,7 @@ from genmed_jax import networks
 from genmed_jax.data.features import Features
 from genmed_jax.data.intensity import parse_intensity
 from genmed_jax.data.source import Source
+from genmed_jax.engine.feature_set import PIXELS
 from genmed_jax.engine.processes import together
 from genmed_jax.errors import UsageError
 from genmed_jax.evaluation.config import ScoringConfig
@@ -138,7 +139,8 @@ def load_networks(
         dtype=config.dtype,
       )
     earned = network.earns if config.intensity == 'dtype' else ()
-    loaded.append((network, defined_on(config.metrics, network.taps, earned)))
+    outputs = *network.taps, PIXELS
+    loaded.append((network, defined_on(config.metrics, outputs, earned)))
   given = any(_DICE in network.taps for network, _ in loaded)
   if config.segmenter and _DICE in names and not given:
     network = _segmenter(config, config.segmenter)

@@ -7,6 +7,7 @@ processes only when a metric lays them over the mesh.
 
 import collections
 from collections.abc import Iterator
+import dataclasses
 import functools
 
 from absl import logging
@@ -18,7 +19,7 @@ from genmed_jax.data.features import Features
 from genmed_jax.data.intensity import parse_intensity
 from genmed_jax.data.source import Source
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.feature_set import OUTPUTS
+from genmed_jax.engine.feature_set import OUTPUTS, PIXELS
 from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.progress import progress
 from genmed_jax.errors import DecodeError, UsageError
@@ -26,7 +27,11 @@ from genmed_jax.networks.base import FeatureNetwork
 from genmed_jax.networks.preprocess import preprocess
 
 IN_FLIGHT = 2  # Batches computing while the next is being decoded.
-DECODED = 'decoded'  # Output that says which images could be used.
+# Outputs of every network: whether an image could be used, and how far its
+# features lie from those that it has in another slot of the batch; the latter
+# is measured in the first batch, and 0 in the others.
+DECODED = 'decoded'
+MOVED = 'moved'
 
 
 class Extractor:
@@ -67,6 +72,7 @@ class Extractor:
     self._to_unit = parse_intensity(intensity)
     self._skip = on_error == 'skip'
     self._workers = workers or loader.WORKERS
+    self._moved = 0.0  # As far as features have been seen to move.
     self._state = mesh_lib.replicate(self._mesh, network.state)
     self._preprocess = self._compile(
       functools.partial(preprocess, config=network.preprocess),
@@ -93,7 +99,7 @@ class Extractor:
       UsageError: if nothing is left, or the features are not finite.
     """
     rows = mesh_lib.local_share(len(source))
-    batches = list(self.batches(source, rows))
+    batches = list(self.batches(source, rows, measured=self._moved > 0))
     arrays = {
       name: np.concatenate([batch[name] for batch in batches])
       for name in (batches[0] if batches else ())
@@ -101,7 +107,9 @@ class Extractor:
       name: np.empty((0, width) if width else 0, dtype)
       for name, (width, dtype) in self.outputs().items()
     }
-    return self.features(source, rows, arrays)
+    features = self.features(source, rows, arrays)
+    self._moved = max(self._moved, features.moved)
+    return dataclasses.replace(features, moved=self._moved)
 
   def outputs(self) -> dict[str, tuple[int, str]]:
     """Width (0 for a scalar) and dtype of every output, by its name."""
@@ -109,15 +117,25 @@ class Extractor:
     image = jax.ShapeDtypeStruct((1, side, side, 3), np.float32)
     shapes = jax.eval_shape(self.network.apply, self.network.state, image)
     outputs = {tap: (s.shape[1], 'float32') for tap, s in shapes.items()}
-    return outputs | {DECODED: (0, 'bool')}
+    return outputs | {
+      DECODED: (0, 'bool'),
+      PIXELS: (loader.HASH, 'uint8'),
+      MOVED: (0, 'float32'),
+    }
 
   def batches(
-    self, source: Source, rows: range, done: int = 0
+    self, source: Source, rows: range, done: int = 0, *, measured: bool = False
   ) -> Iterator[dict[str, np.ndarray]]:
     """Outputs of the images of ``rows`` after the first ``done``, by batches.
 
+    Args:
+      source: Where from.
+      rows: Which images.
+      done: How many of them are there already.
+      measured: Whether it is known how far features move.
+
     Yields:
-      Name to ``[b, width]`` of every output, and :data:`DECODED` ``[b]``.
+      Name to ``[b, width]``, or ``[b]``, of all :meth:`outputs`.
 
     Raises:
       DecodeError: if an image cannot be used and errors are not skipped.
@@ -131,13 +149,15 @@ class Extractor:
       pending = collections.deque()
 
       def finished() -> dict[str, np.ndarray]:
-        batch, outputs = pending.popleft()
-        values = {
-          tap: mesh_lib.local_rows(output)[: batch.count]
-          for tap, output in outputs.items()
+        batch, outputs, rolled = pending.popleft()
+        values = {tap: mesh_lib.local_rows(v) for tap, v in outputs.items()}
+        values |= {
+          DECODED: batch.decoded,
+          PIXELS: batch.pixels,
+          MOVED: self._moves(outputs, rolled),
         }
         bar.update(batch.count)
-        return values | {DECODED: batch.decoded[: batch.count]}
+        return {name: value[: batch.count] for name, value in values.items()}
 
       for batch in loader.batches(
         source,
@@ -148,14 +168,32 @@ class Extractor:
       ):
         if batch.errors and not self._skip:
           raise DecodeError(batch.errors[0])
-        images = mesh_lib.to_mesh(self._mesh, batch.images)
-        sizes = mesh_lib.to_mesh(self._mesh, batch.sizes)
-        inputs = self._preprocess(images, sizes)
-        pending.append((batch, self._apply(self._state, inputs)))
+        given = batch.images, batch.sizes
+        outputs, rolled = self._run(*given), None
+        if done == 0 and not measured:
+          half = self.batch_size // 2
+          rolled = self._run(*(np.roll(each, half, axis=0) for each in given))
+        done += batch.count
+        pending.append((batch, outputs, rolled))
         if len(pending) > IN_FLIGHT:
           yield finished()
       while pending:
         yield finished()
+
+  def _run(self, images: np.ndarray, sizes: np.ndarray) -> dict:
+    """Outputs of a batch, on the devices."""
+    images, sizes = (mesh_lib.to_mesh(self._mesh, v) for v in (images, sizes))
+    return self._apply(self._state, self._preprocess(images, sizes))
+
+  def _moves(self, outputs: dict, rolled: dict | None) -> np.ndarray:
+    """How far the features of a batch move when it is rolled by half."""
+    if rolled is None:
+      return np.zeros(self.batch_size, np.float32)
+    here, there = (
+      mesh_lib.local_rows(each[self.network.tap]) for each in (outputs, rolled)
+    )
+    there = np.roll(there, -(self.batch_size // 2), 0)
+    return np.linalg.norm(here - there, axis=1)
 
   def features(
     self, source: Source, rows: range, arrays: dict[str, np.ndarray]
@@ -180,11 +218,12 @@ class Extractor:
     features = Features(
       source.name,
       arrays[self.network.tap],
-      {tap: arrays[tap] for tap in OUTPUTS if tap in arrays},
+      {name: arrays[name] for name in (*OUTPUTS, PIXELS) if name in arrays},
       source.numbers[rows.start : rows.stop],
       list(source.ids[rows.start : rows.stop]),
       {c: v[rows.start : rows.stop] for c, v in source.labels.items()},
       skipped=len(rows) - len(decoded),
+      moved=float(arrays[MOVED].max(initial=0)),
     )
     if features.skipped:
       features = features.take(decoded)

@@ -84,8 +84,8 @@ class Metric:
     direction: Which values are better.
     measure: Comparison to :class:`Score`; ``Undefined`` where it is not
       defined.
-    reads: The network's output that it is made of, :data:`FEATURES` or one
-      of ``feature_set.OUTPUTS``.
+    reads: What it is made of: :data:`FEATURES`, one of ``feature_set.OUTPUTS``
+      or ``feature_set.PIXELS``.
     columns: Its scores of single images.
     alias: Its name on the features that it was defined on.
     headline: Whether tables name it before the others of its aspect.

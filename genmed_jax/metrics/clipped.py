@@ -42,6 +42,7 @@ def clipped_density(found: Neighbourhoods) -> np.ndarray:
   k = found.k
   squared, index = found.real.squared[:, :k], found.real.index[:, :k]
   radius = np.minimum(squared[:, -1], np.median(squared[:, -1]))
+  radius = neighbours.moved(radius, found.resolution)
   inside = squared <= radius[:, None]
   held = np.bincount(index[inside], minlength=len(squared))
   own = np.minimum(held / k, 1.0).mean()

@@ -68,9 +68,10 @@ def copying_test(
   References:
     Meehan et al., 2020, definitions 4.1 and 4.2.
   """
+  resolution = max(each.resolution for each in (train, test, y))
   reduced = _principal([train, test, y], components)
   labels = _cells(reduced, cells, seed)
-  return copying_test_in_cells(*reduced, *labels)
+  return copying_test_in_cells(*reduced, *labels, resolution=resolution)
 
 
 def copying_test_in_cells(
@@ -80,8 +81,13 @@ def copying_test_in_cells(
   train_cells: np.ndarray,
   test_cells: np.ndarray,
   y_cells: np.ndarray,
+  *,
+  resolution: float = 0.0,
 ) -> Estimate:
-  """:func:`copying_test` of features that are reduced and cut already."""
+  """:func:`copying_test` of features that are reduced and cut already.
+
+  Distances within the resolution of each other are ties.
+  """
   sets = (train, train_cells), (test, test_cells), (y, y_cells)
   total = weight = variance = 0.0
   for cell in np.unique(train_cells):
@@ -92,7 +98,7 @@ def copying_test_in_cells(
       continue
     share = len(real) / len(test)
     statistic, error = _mann_whitney(
-      *(_to_nearest(inside, each) for each in (made, real))
+      *(_to_nearest(inside, each) for each in (made, real)), resolution
     )
     total += share * statistic
     variance += (share * error) ** 2
@@ -103,13 +109,14 @@ def copying_test_in_cells(
 
 
 def _to_nearest(train: np.ndarray, images: np.ndarray) -> np.ndarray:
-  """Squared distances to the nearest training image."""
+  """Distances to the nearest training image."""
   # About the mean of the training set, and narrow: float64 takes no longer
   # than float32 and a second look.
   origin = np.zeros(train.shape[1])
   with jax.enable_x64(True):
     sets = as_rows(images), as_rows(train)
-    return search(*sets, origin, dtype=jnp.float64).squared[:, 0]
+    found = search(*sets, origin, dtype=jnp.float64)
+    return np.sqrt(found.squared[:, 0])
 
 
 def _principal(sets: list[FeatureSet], components: int) -> list[np.ndarray]:
@@ -177,23 +184,26 @@ def _k_means(features: np.ndarray, start, **options):
   return np.mean((features - centres[labels]) ** 2), centres
 
 
-def _mann_whitney(q: np.ndarray, p: np.ndarray) -> tuple[float, float]:
+def _mann_whitney(
+  q: np.ndarray, p: np.ndarray, resolution: float
+) -> tuple[float, float]:
   """Standardised count of pairs with q > p, ties half, and its error."""
   m, n = len(q), len(p)
-  above = _exceeded(q, p)
-  below = m - _exceeded(p, q)
+  above = _exceeded(q, p, resolution)
+  below = m - _exceeded(p, q, resolution)
   unit = np.sqrt(m * n * (m + n + 1) / 12)
   value = (above.sum() - (m * n / 2 - 0.5)) / unit
   error = np.sqrt(np.var(above) * m + np.var(below) * n) / unit
   return float(value), float(error)
 
 
-def _exceeded(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _exceeded(
+  values: np.ndarray, others: np.ndarray, resolution: float
+) -> np.ndarray:
   """How many of the others each value exceeds, ties half."""
   others = np.sort(others)
-  below, up_to = (
-    np.searchsorted(others, values, side) for side in ('left', 'right')
-  )
+  below = np.searchsorted(others, values - resolution, 'left')
+  up_to = np.searchsorted(others, values + resolution, 'right')
   return (below + up_to) / 2
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.feature_set import FeatureSet, PIXELS
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.nearest import (
   Nearest,
@@ -20,6 +20,7 @@ from genmed_jax.metrics.base import (
   Score,
   score_of_images,
 )
+from genmed_jax.metrics.neighbours import moved
 from genmed_jax.statistics.direction import Direction
 
 
@@ -53,22 +54,29 @@ def authenticity(train: FeatureSet, y: FeatureSet) -> np.ndarray:
     Alaa et al., 2022, section 3.3.
   """
   return authenticity_of(
-    nearest_neighbours(train, y), train.get(own_neighbours, k=1)
+    nearest_neighbours(train, y),
+    train.get(own_neighbours, k=1),
+    max(train.resolution, y.resolution),
   )
 
 
-def authenticity_of(to_train: Nearest, train: Nearest) -> np.ndarray:
+def authenticity_of(
+  to_train: Nearest, train: Nearest, resolution: float = 0.0
+) -> np.ndarray:
   """:func:`authenticity` of neighbours that are already there.
 
   Args:
     to_train: ``nearest_neighbours(train, y)``.
     train: ``own_neighbours(train)``, any k.
+    resolution: Distance within which features count as equal.
   """
   own = train.squared[to_train.index[:, 0], 0]
-  return to_train.squared[:, 0] > own
+  return to_train.squared[:, 0] > moved(own, resolution)
 
 
-def memorisation_index(to_train: np.ndarray, held_out: np.ndarray):
+def memorisation_index(
+  to_train: np.ndarray, held_out: np.ndarray, *, resolution: float = 0.0
+) -> tuple[np.ndarray, float]:
   r"""Nearness to a training image, in units of held-out real images.
 
   .. math:: I_j = \frac{\bar h - g_j}{s_h}
@@ -81,14 +89,18 @@ def memorisation_index(to_train: np.ndarray, held_out: np.ndarray):
     to_train: Distances of generated images to the nearest training image,
       ``[m]``.
     held_out: The same of held-out real images, ``[t]``.
+    resolution: Distance within which features count as equal.
 
   Returns:
-    The index ``[m]``, and what 95 % of held-out images stay below: 5 % of
-    honest images are above it.
+    The index ``[m]``, and what 95 % of held-out images stay below, by more than
+    the resolution: 5 % of honest images are above it.
 
   Raises:
-    ValueError: if all held-out distances are equal (``Undefined``).
+    ValueError: if all held-out distances are equal, or 5 % of them zero
+      (``Undefined``).
   """
+  if len(held_out) and np.quantile(held_out, 0.05) <= resolution:
+    raise Undefined('5 % of honest images are copies of training images, too')
   deviation = np.std(held_out, ddof=1) if len(held_out) > 1 else 0.0
   if deviation == 0:
     raise Undefined('held-out images are all as far from training ones')
@@ -96,7 +108,8 @@ def memorisation_index(to_train: np.ndarray, held_out: np.ndarray):
     (held_out.mean() - distances) / deviation
     for distances in (to_train, held_out)
   )
-  return index, float(np.quantile(own, 0.95))
+  threshold = np.quantile(own, 0.95) + resolution / deviation
+  return index, float(threshold)
 
 
 def held_out_note(c: Comparison) -> tuple[str, ...]:
@@ -116,39 +129,75 @@ def _to_train(c: Comparison) -> Nearest:
 
 def _authentic(c: Comparison) -> np.ndarray:
   own = c.train.get(own_neighbours, k=NEIGHBOURS)
-  return authenticity_of(c.get(_to_train), own)
+  return authenticity_of(c.get(_to_train), own, _resolution(c))
 
 
 def _memorisation(c: Comparison) -> tuple[np.ndarray, float]:
-  """Index of memorisation of each generated image, and its threshold."""
-  train, test = c.held_out
+  """Index of memorisation of each generated image, and its threshold.
+
+  Without held-out images, every training image is one to the others.
+  """
   if c.test_given:
-    nearest = c.get(_to_train)
+    honest = nearest_neighbours(c.train, c.held_out[1])
   else:
-    nearest = nearest_neighbours(train, c.generated)
+    honest = c.train.get(own_neighbours, k=NEIGHBOURS)
   return memorisation_index(
-    *(
-      np.sqrt(found.squared[:, 0])
-      for found in (nearest, nearest_neighbours(train, test))
-    )
+    *(np.sqrt(each.squared[:, 0]) for each in (c.get(_to_train), honest)),
+    resolution=_resolution(c),
   )
 
 
+def _resolution(c: Comparison) -> float:
+  return max(c.train.resolution, c.generated.resolution)
+
+
+def _train_note(c: Comparison) -> tuple[str, ...]:
+  if c.train_given:
+    return ()
+  return ('the reference stands for the training images',)
+
+
+def _is_copy(c: Comparison) -> np.ndarray:
+  """Whether a generated image has the pixels of a training image, ``[m]``."""
+  train, made = (
+    [pixels.tobytes() for pixels in each.output(PIXELS).to_host()]
+    for each in (c.train, c.generated)
+  )
+  known = set(train)
+  return np.array([pixels in known for pixels in made])
+
+
+def _copies(c: Comparison) -> Score:
+  return score_of_images(c, 100.0 * c.get(_is_copy), *_train_note(c))
+
+
 def _authpct(c: Comparison) -> Score:
-  notes = []
-  if copies := int(np.sum(c.get(_to_train).squared == 0)):
-    notes.append(f'{copies} exact copies of training images')
-  if not c.train_given:
-    notes.append('the reference stands for the training images')
+  notes = _train_note(c)
+  nearest = c.get(_to_train).squared[:, 0]
+  near = np.sum(nearest <= _resolution(c) ** 2)
+  if near and PIXELS not in c.generated.outputs:  # Else ``copies`` tells.
+    notes = (f'{near} near copies of training images', *notes)
   return score_of_images(c, 100.0 * c.get(_authentic), *notes)
 
 
 def _memorised(c: Comparison) -> Score:
   index, threshold = c.get(_memorisation)
-  return score_of_images(c, 100.0 * (index > threshold), *held_out_note(c))
+  notes = ()
+  if not c.test_given:
+    notes = ('training images stand for held-out ones, each to the others',)
+  return score_of_images(c, 100.0 * (index > threshold), *notes)
 
 
 METRICS = (
+  Metric(
+    name='copies',
+    aspect=Aspect.MEMORISATION,
+    direction=Direction.LOWER,
+    measure=_copies,
+    reads=PIXELS,
+    columns=(Column('copy', lambda c: c.get(_is_copy).astype(int)),),
+    headline=True,
+  ),
   Metric(
     name='authpct',
     aspect=Aspect.MEMORISATION,

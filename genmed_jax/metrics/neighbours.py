@@ -50,6 +50,8 @@ class Neighbourhoods(NamedTuple):
     nearest_real: The nearest real image of each generated one, ``[m, 1]``.
     realism: See ``prdc.realism``, ``[m]``.
     k: Which neighbour sets the radii.
+    resolution: Distance within which features count as equal: on the surface
+      of a ball is who comes so near it.
   """
 
   real: Nearest
@@ -61,6 +63,12 @@ class Neighbourhoods(NamedTuple):
   nearest_real: Nearest
   realism: np.ndarray
   k: int
+  resolution: float
+
+  @property
+  def is_near_copy(self) -> np.ndarray:
+    """Whether a generated image equals a real one, ``[m]``."""
+    return self.nearest_real.squared[:, 0] <= self.resolution**2
 
 
 @on_feature_sets
@@ -86,11 +94,14 @@ def neighbourhoods(
   check_count(max(k, realism_k) + 1, x=x, y=y)
   own_x = x.get(own_neighbours, k=max(k, realism_k))
   own_y = y.get(own_neighbours, k=k)
-  origin = x.origin
+  origin, resolution = x.origin, max(x.resolution, y.resolution)
   x, y = x.rows, y.rows
   balls_x, balls_y = (
-    Balls(*(spread_rows(rows, each) for each in _radii(own, k, realism_k)))
-    for rows, own in ((x, own_x), (y, own_y))
+    Balls(*(spread_rows(rows, each) for each in balls))
+    for rows, balls in (
+      (x, _balls(own_x, k, realism_k, resolution)),
+      (y, _balls(own_y, k, realism_k, resolution)),
+    )
   )
   seen_x, seen_y = jax.tree.map(
     to_host, _neighbourhoods((x, y, balls_x, balls_y), origin)
@@ -108,18 +119,30 @@ def neighbourhoods(
     in_order(seen_y, y, x),
     _realism(seen_y, balls_x.core)[mask_y],
     k,
+    resolution,
   )
 
 
-def _radii(own: Nearest, k: int, realism_k: int) -> Balls:
-  """Balls of a set; those of realism are the half that is smaller."""
+def _balls(own: Nearest, k: int, realism_k: int, resolution: float) -> Balls:
+  """Balls of a set; those of realism are the half that is smaller.
+
+  Open ones lose what lies within the resolution of their surface, closed ones
+  gain it.
+  """
   radius = own.squared[:, k - 1]
   core = own.squared[:, min(realism_k, own.squared.shape[1]) - 1]
   return Balls(
-    radius,
-    np.minimum(radius, np.median(radius)),
+    moved(radius, -resolution),
+    moved(np.minimum(radius, np.median(radius)), resolution),
     np.where(core < np.median(core), core, 0.0),
   )
+
+
+def moved(squared: np.ndarray, step: float) -> np.ndarray:
+  """Squares of distances that are a step longer, or down to 0 shorter."""
+  if step == 0:  # A root and its square would cost the last digit.
+    return squared
+  return np.maximum(np.sqrt(squared) + step, 0.0) ** 2
 
 
 def of_comparison(c: Comparison) -> Neighbourhoods:

@@ -17,6 +17,7 @@ from genmed_jax.metrics.base import (
 )
 from genmed_jax.metrics.neighbours import Neighbourhoods, neighbourhoods
 from genmed_jax.statistics.direction import Direction
+from genmed_jax.statistics.intervals import median_interval
 
 
 class PRDC(NamedTuple):
@@ -118,15 +119,16 @@ def _prdc(field: str):
 
 
 def _realism(c: Comparison) -> Score:
-  values = c.get(neighbours.of_comparison).realism
-  finite = values[np.isfinite(values)]
-  if len(finite) == 0:
-    raise Undefined('every image is an exact copy of a real one')
-  score = score_of_images(c, finite)
-  if copies := len(values) - len(finite):
-    note = f'{copies} copies of infinite realism, not in the mean'
-    return score._replace(notes=(*score.notes, note))
-  return score
+  """The median over images that are no near copies."""
+  found = c.get(neighbours.of_comparison)
+  values = found.realism[~found.is_near_copy]
+  if len(values) == 0:
+    raise Undefined('every image is a near copy of a real one')
+  notes = [f'mean {values.mean():.4g}']
+  if copies := np.sum(found.is_near_copy):
+    notes.append(f'{copies} near copies of real images are left out')
+  interval = median_interval(values) if c.bootstrap else None
+  return Score(float(np.median(values)), interval, tuple(notes))
 
 
 def _metric(name, aspect, measure, *columns, headline=False) -> Metric:

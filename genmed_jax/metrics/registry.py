@@ -133,7 +133,7 @@ def score(metric: str | Metric, comparison: Comparison) -> Score:
     found = Score(None, None, (str(error),))
   memory.release(comparison.reference, comparison.generated)
   if found.value is not None and not np.isfinite(found.value):
-    return Score(None, None, ('overflows: features are too large',))
+    return Score(None, None, ('overflows: the features are too large',))
   if found.interval and not np.isfinite(found.interval).all():
     note = 'its error overflows: the features are too large'
     return Score(found.value, None, (*found.notes, note))

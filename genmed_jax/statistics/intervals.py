@@ -38,6 +38,24 @@ def normal_interval(
   return Interval(std_error, *ends.tolist())
 
 
+def median_interval(values: np.ndarray) -> Interval:
+  """The interval of the median between two order statistics.
+
+  How many values lie below the median of their law is binomial, whatever the
+  law. The standard error is that of a normal interval as long.
+
+  Args:
+    values: ``[n]``.
+  """
+  from scipy import stats
+
+  ordered = np.sort(values)
+  below = int(stats.binom.ppf(0.025, len(values), 0.5))
+  low, high = ordered[max(below - 1, 0)], ordered[-max(below, 1)]
+  error = (high - low) / (2 * _NORMAL_95)
+  return Interval(float(error), float(low), float(high))
+
+
 def bootstrap_mean(
   values: np.ndarray,
   *,

@@ -15,7 +15,7 @@ from genmed_jax.data.formats import arrays
 from genmed_jax.data.source import Source
 from genmed_jax.engine import processes
 from genmed_jax.engine.feature_set import LocalFeatures
-from genmed_jax.engine.mesh import data_mesh, local_share
+from genmed_jax.engine.mesh import data_mesh, from_all, local_share
 from genmed_jax.engine.rows import gather
 from genmed_jax.evaluation.spaces import extractor
 from genmed_jax.metrics import (
@@ -181,7 +181,8 @@ class Scorer:
       name: gather(self._mesh, each) for name, each in share.outputs.items()
     }
     ids = [''] * len(values)
-    return Features(share.name, values, outputs, numbers, ids, {})
+    moved = float(from_all(np.array(share.moved)).max())
+    return Features(share.name, values, outputs, numbers, ids, {}, moved=moved)
 
   def _take(self, items: np.ndarray) -> _Sets:
     """Real images, in any number of copies."""
@@ -199,7 +200,9 @@ class Scorer:
       return None
     share = local_share(len(rows))
     mine = features.take(rows[share.start : share.stop])
-    return LocalFeatures(self._mesh, mine.values, mine.outputs)
+    return LocalFeatures(
+      self._mesh, mine.values, mine.outputs, resolution=features.resolution
+    )
 
   def _find_real(self, seed: int) -> dict[str, _Sets]:
     return {

@@ -31,7 +31,7 @@ def test_the_table_shows_sets_side_by_side(tmp_path, sources, capsys):
   table = capsys.readouterr().out
   header = table.splitlines()[0].split()
   assert header == 'features group metric better a b floor'.split()
-  assert '40 exact copies of training images: authpct of b' in table
+  assert '40 near copies of training images: authpct of b' in table
 
 
 def test_run_flags_repeat_the_run(tmp_path, sources):

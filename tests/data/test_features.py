@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -45,3 +47,14 @@ def test_shares_of_processes_make_the_whole(features, processes, monkeypatch):
   together = np.concatenate([share.values for share in shares])
   np.testing.assert_array_equal(together, features.values)
   assert [i for share in shares for i in share.ids] == features.ids
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_the_resolution_is_at_least_that_of_the_dtype(features, dtype):
+  norm = np.median(np.linalg.norm(features.values, axis=1))
+  values = features.values.astype(dtype)
+  found = dataclasses.replace(features, values=values, moved=1e-20)
+  least = 4 * np.finfo(dtype).eps * norm
+  np.testing.assert_allclose(found.resolution, least, rtol=1e-4)
+  found = dataclasses.replace(found, moved=1.0)
+  assert found.resolution == 8

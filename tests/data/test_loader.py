@@ -124,3 +124,25 @@ def test_decoding_stays_a_few_batches_ahead(images):
   next(stream)
   stream.close()
   assert len(read) <= 4 * (loader.PREFETCH + 1)
+
+
+def test_a_hash_tells_pixels_apart_and_not_how_they_are_stored(images):
+  image = images[0]
+  known = loader.pixel_hash(image).tobytes()
+  for same in (image.repeat(3, axis=2), np.asfortranarray(image)):
+    assert loader.pixel_hash(same).tobytes() == known
+  changed = image.copy()
+  changed[2, 3] += 1
+  for other in (
+    changed,
+    image.astype(np.uint16),
+    image.transpose(1, 0, 2),
+    np.concatenate([image, image, changed], axis=2),
+  ):
+    assert loader.pixel_hash(other).tobytes() != known
+
+
+def test_hashes_are_of_pixels_before_their_mapping(images):
+  batches = load(images, 4)
+  found = np.concatenate([batch.pixels[: batch.count] for batch in batches])
+  np.testing.assert_array_equal(found, list(map(loader.pixel_hash, images)))

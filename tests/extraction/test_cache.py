@@ -94,9 +94,9 @@ def test_an_extraction_that_was_cut_off_goes_on(
   extract = CachedExtractor(extractor, tmp_path)
   batches, starts = extractor.batches, []
 
-  def cut_off(source, rows, done=0):
+  def cut_off(source, rows, done=0, **options):
     starts.append(done)
-    for number, batch in enumerate(batches(source, rows, done)):
+    for number, batch in enumerate(batches(source, rows, done, **options)):
       if number == stop and len(starts) == 1:
         raise KeyboardInterrupt
       yield batch

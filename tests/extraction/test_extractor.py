@@ -6,6 +6,7 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -110,6 +111,24 @@ def test_an_output_may_be_the_feature_vector_too(network, source):
   )
   features = Extractor(network)(source)
   np.testing.assert_array_equal(features.outputs['logits'], features.values)
+
+
+def test_the_resolution_is_how_far_features_move_with_their_slot(
+  extractor_of, source
+):
+  extractor = extractor_of(batch_size=4)
+  apply = extractor.network.apply
+
+  def moving(state, images):
+    slots = 1e-3 * jnp.arange(len(images))[:, None]
+    return {name: v + slots for name, v in apply(state, images).items()}
+
+  inner = getattr(extractor, '_extractor', extractor)
+  inner._apply = jax.jit(moving)
+  features = extractor(source)
+  width = features.values.shape[1]
+  np.testing.assert_allclose(features.moved, 2e-3 * width**0.5, rtol=1e-2)
+  np.testing.assert_allclose(features.resolution, 8 * features.moved)
 
 
 def test_a_process_without_a_share_has_no_rows(

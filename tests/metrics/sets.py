@@ -9,11 +9,12 @@ from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.feature_set import LocalFeatures
 
 
-def feature_set(values, **outputs):
+def feature_set(values, resolution=0.0, **outputs):
   """Features over all devices, with a predicted Dice beside them."""
   dice = np.linspace(0.2, 0.9, len(values), dtype=np.float32)[:, None]
   outputs = {'predicted_dice': dice} | outputs
-  return LocalFeatures(mesh_lib.data_mesh(), values, outputs)
+  mesh = mesh_lib.data_mesh()
+  return LocalFeatures(mesh, values, outputs, resolution=resolution)
 
 
 @functools.cache
@@ -22,10 +23,13 @@ def comparison(n=240, m=200, bootstrap=200, train=None, test=None):
   random = np.random.default_rng(0)
   x, y = (np.float32(random.standard_normal((k, 6))) for k in (n, m))
   logits = np.float32(random.standard_normal((m, 5)))
+  pixels = random.integers(0, 255, (2 * max(n, m), 16)).astype(np.uint8)
   spatial = {'spatial': x[:, :3]}, {'spatial': y[:, :3]}
   return metrics.Comparison(
-    feature_set(x, logits=logits[:1].repeat(n, 0), **spatial[0]),
-    feature_set(y, logits=logits, **spatial[1]),
+    feature_set(
+      x, logits=logits[:1].repeat(n, 0), pixels=pixels[:n], **spatial[0]
+    ),
+    feature_set(y, logits=logits, pixels=pixels[-m:], **spatial[1]),
     train,
     test,
     bootstrap=bootstrap,

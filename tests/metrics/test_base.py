@@ -5,6 +5,7 @@ from genmed_jax.errors import Undefined
 from genmed_jax.metrics.base import (
   Comparison,
   Estimate,
+  Score,
   score_of,
   score_of_images,
 )
@@ -78,7 +79,7 @@ def test_a_score_has_the_interval_of_its_estimate():
   assert (found.value, found.notes) == (1.0, ('so', 'be it'))
   np.testing.assert_allclose(found.interval, (1.0, 0.0, 2.96), rtol=1e-3)
   bare = score_of(comparison(bootstrap=0), Estimate(1.0))
-  assert bare == (1.0, None, ())
+  assert bare == Score(1.0, None, ())
 
 
 def test_a_score_of_images_is_their_mean(random):
@@ -88,11 +89,11 @@ def test_a_score_of_images_is_their_mean(random):
   np.testing.assert_allclose(found.interval.std_error, 0.05, rtol=0.2)
   assert found.interval.low < found.value < found.interval.high
   bare = score_of_images(comparison(bootstrap=0), values)
-  assert bare == (values.mean(), None, ())
+  assert bare == Score(values.mean(), None, ())
 
 
 def test_images_that_score_the_same_leave_no_interval():
   found = score_of_images(comparison(), np.full(9, 2.0), 'a note')
   empty = 'every image scores the same, so the interval is empty'
-  assert found == (2.0, (0.0, 2.0, 2.0), (empty, 'a note'))
+  assert found == Score(2.0, (0.0, 2.0, 2.0), (empty, 'a note'))
   assert score_of_images(comparison(bootstrap=0), np.ones(9)).notes == ()

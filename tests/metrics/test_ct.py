@@ -90,5 +90,5 @@ def test_std_error_is_the_spread_over_draws(random):
 def test_distances_keep_digits_that_float32_lacks():
   train = np.array([[1.0, 0.0], [3.0, 0.0]])
   images = train + np.array([[1e-9, 0.0], [0.0, 0.25]])
-  squared = ct._to_nearest(train, images)
-  np.testing.assert_allclose(squared, [1e-18, 0.0625], rtol=1e-6)
+  distances = ct._to_nearest(train, images)
+  np.testing.assert_allclose(distances, [1e-9, 0.25], rtol=1e-6)

@@ -37,6 +37,11 @@ SETS = {
   'an outlier': (_OUTLIER, _OTHER),
   'large': (_NORMAL * np.float64(1e25), _OTHER * np.float64(1e25)),
   'small': (_NORMAL * np.float64(1e-25), _OTHER * np.float64(1e-25)),
+  'float16': (np.float16(_NORMAL), np.float16(_OTHER)),
+  'constant features': (
+    _NORMAL * (np.arange(6) != 5),
+    _OTHER * (np.arange(6) % 3 != 2),
+  ),
   'far away': (_NORMAL + np.float64(1e8), _OTHER + np.float64(1e8)),
 }
 
@@ -45,7 +50,10 @@ SETS = {
 def comparison(case):
   x, y = (
     feature_set(
-      np.ascontiguousarray(each), logits=each, spatial=each[:, :3].copy()
+      np.ascontiguousarray(each),
+      logits=each,
+      spatial=each[:, :3].copy(),
+      pixels=np.zeros((len(each), 16), np.uint8),
     )
     for each in SETS[case]
   )

@@ -56,7 +56,8 @@ def test_columns_are_about_the_training_images():
   (column,) = metrics.METRICS['memorised'].columns
   found = metrics.score('memorised', compared)
   assert column.values(compared).shape == (200,)
-  assert found.notes == ('a half of the training images is held out',)
+  honest = 'training images stand for held-out ones, each to the others'
+  assert found.notes[-1] == honest
 
 
 def test_copies_of_training_images_are_memorised(random):
@@ -68,3 +69,79 @@ def test_copies_of_training_images_are_memorised(random):
   assert found.notes == (
     'every image scores the same, so the interval is empty',
   )
+
+
+@pytest.fixture
+def with_copies(random):
+  """Training images, held-out ones, and a set with 30 copies among 60."""
+  train, test, made = np.float32(random.standard_normal((3, 100, 6)))
+  pixels = random.integers(0, 255, (200, 16)).astype(np.uint8)
+  copied = np.concatenate([train[:30], made[:30]])
+  copied_pixels = np.concatenate([pixels[:30], pixels[100:130]])
+
+  def compared(moved, resolution=0.0):
+    noise = moved * random.standard_normal(copied.shape)
+    values = np.float32(copied + noise)
+    return metrics.Comparison(
+      *(
+        feature_set(values, resolution, pixels=hashes)
+        for values, hashes in (
+          (train, pixels[:100]),
+          (values, copied_pixels),
+          (train, pixels[:100]),
+          (test, pixels[100:]),
+        )
+      )
+    )
+
+  return compared
+
+
+def test_without_held_out_images_all_copies_are_found(random):
+  train, made = random.standard_normal((2, 200, 6))
+  made[:60] = train[:60]
+  found = metrics.score(
+    'memorised', metrics.Comparison(*map(feature_set, (train, made)))
+  )
+  # 5 % of the honest ones, give or take three standard errors.
+  assert 30 <= found.value < 30 + 0.7 * (5 + 3 * (5 * 95 / 140) ** 0.5)
+
+
+def test_index_needs_honest_images_that_are_no_copies(random):
+  train = np.repeat(random.standard_normal((50, 6)), 2, axis=0)
+  made = random.standard_normal((50, 6))
+  found = metrics.score(
+    'memorised', metrics.Comparison(*map(feature_set, (train, made)))
+  )
+  assert found.value is None
+  assert found.notes[0].startswith('5 % of honest images are copies')
+
+
+def test_copies_are_counted_by_their_pixels(with_copies):
+  score = metrics.score('copies', with_copies(0.1))
+  assert score.value == 50
+  (column,) = metrics.METRICS['copies'].columns
+  np.testing.assert_array_equal(
+    column.values(with_copies(0.1)), np.arange(60) < 30
+  )
+
+
+@pytest.mark.parametrize(
+  'name', ['authpct', 'memorised', 'realism', 'ct', 'precision', 'density']
+)
+def test_copies_that_moved_within_the_resolution_are_equal(with_copies, name):
+  exact = metrics.score(name, with_copies(0.0, 1e-4))
+  moved = metrics.score(name, with_copies(1e-6, 1e-4))
+  np.testing.assert_allclose(moved.value, exact.value, rtol=1e-4)
+  if name == 'realism':
+    assert '30 near copies of real images are left out' in moved.notes
+
+
+def test_the_index_of_a_tie_is_not_above_the_threshold():
+  held_out = np.linspace(1, 2, 50)
+  tie = np.quantile(held_out, 0.05)
+  for step, above in ((-1e-6, True), (-1e-8, False), (1e-8, False)):
+    index, threshold = memorisation_index(
+      np.array([tie + step]), held_out, resolution=1e-7
+    )
+    assert (index > threshold).all() == above
