@@ -112,6 +112,9 @@ def run(command: Command, arguments: Sequence[str] | None = None) -> None:
     arguments: Of the command line, without the program's name.
   """
   arguments = sys.argv[1:] if arguments is None else list(arguments)
+  for stream in (sys.stdout, sys.stderr):
+    if hasattr(stream, 'reconfigure'):  # What it cannot show is escaped.
+      stream.reconfigure(errors='backslashreplace')
   if '--version' in arguments:
     sys.stdout.write(f'genmed_jax {__version__}\n')
     return
@@ -157,6 +160,10 @@ def _start(
   processes.join(
     *(values[f.name].value for f in dataclasses.fields(ProcessConfig))
   )
+  try:
+    jax.devices()
+  except RuntimeError as error:
+    raise RunError(str(error)) from error
 
 
 def _give(

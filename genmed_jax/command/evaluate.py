@@ -42,7 +42,7 @@ def main(config: EvaluateConfig) -> None:
     evaluation.save(folder)
     sys.stdout.write(f'{evaluation}\n\nresults are in {folder}\n')
   if evaluation.failures:
-    raise RunError(f'a bug in {"; ".join(evaluation.failures)}')
+    raise RunError('; '.join(evaluation.failures))
 
 
 COMMAND = Command(

@@ -53,7 +53,7 @@ def main(config: SensitivityConfig) -> None:
       sys.stdout.write('\n'.join(lines) + '\n')
     sys.stdout.write(f'\nin words: {folder / "sensitivity.md"}\n')
   if study.failures:
-    raise RunError(f'a bug in {"; ".join(study.failures)}')
+    raise RunError('; '.join(study.failures))
 
 
 COMMAND = Command(

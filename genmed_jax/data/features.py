@@ -45,7 +45,9 @@ class Features:
     """
     if len(self) == 0:
       return 0.0
-    norms = np.linalg.norm(np.float64(self.values[:_SAMPLE]), axis=1)
+    # About their median: what all images share adds nothing to a distance.
+    sample = np.float64(self.values[:_SAMPLE])
+    norms = np.linalg.norm(sample - np.median(sample, axis=0), axis=1)
     rounding = np.finfo(self.values.dtype).eps * float(np.median(norms))
     return max(8 * self.moved, 4 * rounding)
 

@@ -92,8 +92,14 @@ def batches(
 def pixel_hash(image: np.ndarray) -> np.ndarray:
   """What tells an image ``[h, w, c]`` from every other one, ``[HASH]`` uint8.
 
-  Depth counts; equal channels are as good as one.
+  Depth counts; equal channels are as good as one, and it makes no difference
+  how a value is stored.
   """
+  if image.dtype == bool:
+    image = image * np.uint8(255)
+  elif image.dtype.kind == 'f':
+    image = image.astype(np.float32) + np.float32(0)  # No zero is negative.
+  image = image.astype(image.dtype.newbyteorder('='), copy=False)
   if (image == image[:, :, :1]).all():
     image = image[:, :, :1]
   digest = hashlib.blake2b(

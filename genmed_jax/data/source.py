@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from genmed_jax.errors import UsageError
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -61,6 +63,18 @@ class Source:
       self,
       read=lambda i: self.read_mask(i)[:, :, None] * np.uint8(255),
     )
+
+
+def path_of(text: str) -> Path:
+  """The path that a text names, ``~`` standing for home folders.
+
+  Raises:
+    UsageError: if there is no such home folder.
+  """
+  try:
+    return Path(text).expanduser()
+  except RuntimeError as error:
+    raise UsageError(f'{text}: there is no such home folder') from error
 
 
 def file_stamp(path: Path) -> str:

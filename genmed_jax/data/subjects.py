@@ -35,13 +35,14 @@ def find_subjects(
     compiled = re.compile(pattern)
   except re.error as error:
     raise UsageError(f'`subject_pattern={pattern!r}`: {error}') from error
-  found = [compiled.search(name) for name in source.ids]
+  matches = map(compiled.search, source.ids)
+  found = [match and match[compiled.groups and 1] for match in matches]
   if None in found:
     raise UsageError(
       f'`subject_pattern={pattern!r}` does not match '
       f'{source.ids[found.index(None)]!r}'
     )
-  return np.array([match[compiled.groups and 1] for match in found])
+  return np.array(found)
 
 
 def split_by_subject(

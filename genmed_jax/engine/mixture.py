@@ -115,14 +115,17 @@ def negative_log_likelihoods(
   return -host_rows(values, x.mask).astype(np.float64)
 
 
-def _padded_count(count: int) -> int:
-  """Centres are padded to whole thousands: to few sizes."""
+def padded_count(count: int) -> int:
+  """To how many centres, or rows of a device, so many are padded.
+
+  Whole thousands: few sizes, and little more memory for their distances.
+  """
   return -(-count // 1000) * 1000
 
 
 def _pad_centres(centres: np.ndarray) -> np.ndarray:
   count, width = centres.shape
-  padded = np.zeros((_padded_count(count) + 1, width), np.float32)
+  padded = np.zeros((padded_count(count) + 1, width), np.float32)
   padded[:count] = centres
   return padded
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import contextlib
 import faulthandler
 import os
+import re
 import sys
 from typing import NoReturn
 
@@ -38,6 +39,8 @@ def join(
     return
   if coordinator == 'auto':
     coordinator = None
+  elif not re.fullmatch(r'.+:\d+', coordinator):
+    raise UsageError(f'`coordinator={coordinator!r}` is no HOST:PORT')
   elif None in given or process_id >= num_processes:
     raise UsageError(
       f'`coordinator={coordinator!r}` needs `num_processes` and a `process_id` '
@@ -45,9 +48,14 @@ def join(
     )
   # A lost process ends this one from outside Python: its stack says nothing.
   faulthandler.disable()
-  jax.distributed.initialize(
-    coordinator, *given, heartbeat_timeout_seconds=_HEARTBEAT_S
-  )
+  try:
+    jax.distributed.initialize(
+      coordinator, *given, heartbeat_timeout_seconds=_HEARTBEAT_S
+    )
+  except ValueError as error:  # Where nothing says what to join.
+    raise UsageError(
+      f'`coordinator` finds no other process: {error}'
+    ) from error
 
 
 @contextlib.contextmanager

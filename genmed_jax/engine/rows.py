@@ -44,23 +44,29 @@ def padded_size(count: int) -> int:
   return next((size for size in _SIZES if count <= size), count)
 
 
-def shard_rows(mesh: Mesh, local: np.ndarray) -> Rows:
+def shard_rows(
+  mesh: Mesh,
+  local: np.ndarray,
+  *,
+  padded: Callable[[int], int] = padded_size,
+) -> Rows:
   """Lays this process's rows, and those of all others, over the mesh.
 
   Args:
     mesh: The mesh from ``mesh.data_mesh``.
     local: ``[n_local, ...]``, the rows this process holds; the counts may
       differ between processes.
+    padded: To how many rows of a device so many are padded.
 
   Returns:
     Rows in process order, as many on one device as on another but for one,
-    zero-padded to :func:`padded_size` with the padding masked out.
+    zero-padded with the padding masked out.
   """
   devices = len(mesh.local_devices)
   most = -(-len(local) // devices)
   if devices < mesh.devices.size:
     most = int(mesh_lib.from_all(np.array(most)).max())
-  size = padded_size(most)
+  size = padded(most)
   if len(local) == devices * size:  # As it lies; a copy is saved.
     mask = np.ones(len(local), bool)
     return Rows(mesh_lib.to_mesh(mesh, local), mesh_lib.to_mesh(mesh, mask))

@@ -67,6 +67,7 @@ class ScoringConfig:
     'CPU device and 128 per accelerator.',
     group=NETWORKS,
     at_least=1,
+    at_most=1_000_000,
   )
   dtype: str = option(
     'float32',

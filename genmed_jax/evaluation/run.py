@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 import dataclasses
 import functools
 
+import jax
 import numpy as np
 
 from genmed_jax import options
@@ -17,7 +18,7 @@ from genmed_jax.evaluation.config import EvaluationConfig
 from genmed_jax.evaluation.sets import ImageSet, open_sets, Sets
 from genmed_jax.evaluation.spaces import check, FeatureSpace, load_spaces
 from genmed_jax.metrics import Comparison, Metric, Score
-from genmed_jax.metrics.registry import attempt, columns_of, floor
+from genmed_jax.metrics.registry import attempt, columns_of, described, floor
 from genmed_jax.report.evaluation import Evaluation
 from genmed_jax.report.provenance import environment
 from genmed_jax.report.results import OVERALL, Result
@@ -157,7 +158,7 @@ class RealImages:
       )
     failures = []
     rows = list(self._rows(generated, OVERALL, None, whole, failures))
-    samples = self._samples(generated, ids, whole)
+    samples = self._samples(generated, ids, whole, failures)
     for group in groups:
       part = self.compare(generated, group)
       name = group or '(none)'
@@ -214,7 +215,7 @@ class RealImages:
       least = self._floor(metric, group, comparison)
       for each, what in ((found, 'value'), (least, 'floor')):
         if each.failed:
-          failures.append(f'{what} of {metric_name}, {desc}: {each.notes[-1]}')
+          failures.append(f'{what} of {metric_name}, {desc}, {each.notes[-1]}')
       said = (space.notes[metric.name],) if metric.name in space.notes else ()
       yield Result(
         generated.name,
@@ -238,12 +239,23 @@ class RealImages:
     return self._floors[key]
 
   def _samples(
-    self, generated: Features, ids: dict[int, str], comparison: Comparison
+    self,
+    generated: Features,
+    ids: dict[int, str],
+    comparison: Comparison,
+    failures: list[str],
   ) -> list[dict] | None:
     """A line per generated image, where metrics are made of such."""
     columns = {}
     for metric in self._space.metrics.values():
-      for column, values in columns_of(metric, comparison).items():
+      try:
+        found = columns_of(metric, comparison)
+      except Exception as error:
+        if jax.process_count() > 1:
+          raise
+        failures.append(f'{metric.name} of single images: {described(error)}')
+        continue
+      for column, values in found.items():
         if column.indexes_train:
           train = self._reference if self._train is None else self._train
           values = gather(self._mesh, train.numbers)[values]

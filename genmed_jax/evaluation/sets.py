@@ -137,11 +137,23 @@ def check_group_column(column: str | None, *sets: ImageSet) -> None:
 
 
 def check_widths(reference: Features, *others: Features) -> None:
-  """Raises UsageError unless all features are as wide as the reference's."""
-  width = reference.values.shape[1]
-  for other in others:
-    if other.values.shape[1] != width:
-      raise UsageError(
-        f'feature widths differ: {reference.name} has {width}, {other.name} '
-        f'{other.values.shape[1]}'
-      )
+  """Raises UsageError unless all sets are as wide as the reference.
+
+  That goes for features, and for what has to be compared beside them.
+  """
+  for what in ('feature', 'spatial'):
+    expected = _width(reference, what)
+    for other in others:
+      width = _width(other, what)
+      if None not in (expected, width) and width != expected:
+        raise UsageError(
+          f'{what} widths differ: {reference.name} has {expected}, '
+          f'{other.name} {width}'
+        )
+
+
+def _width(features: Features, what: str) -> int | None:
+  if what == 'feature':
+    return features.values.shape[1]
+  output = features.outputs.get(what)
+  return None if output is None else output.shape[1]

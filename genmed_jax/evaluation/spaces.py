@@ -148,7 +148,7 @@ def load_networks(
   check_offered(
     config.metrics, {network.name: defined for network, defined in loaded}
   )
-  return loaded
+  return [(network, defined) for network, defined in loaded if defined]
 
 
 def _segmenter(config: ScoringConfig, folder: str) -> FeatureNetwork:

@@ -6,7 +6,12 @@ import numpy as np
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.rows import host_rows, map_rows, Rows
-from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.metrics.base import (
+  Aspect,
+  Comparison,
+  Measured,
+  Metric,
+)
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
@@ -79,11 +84,11 @@ def _slope(row, context):
   return 2 * jnp.mean(difference * centred) + slope * jnp.mean(centred**2)
 
 
-def _asw(c: Comparison) -> Score:
+def _asw(c: Comparison) -> Measured:
   found = approximate_sliced_wasserstein(
     c.reference, c.generated, std_error=c.bootstrap > 0
   )
-  return score_of(c, found, at_least=0.0)
+  return Measured.of(found)
 
 
 METRICS = (
@@ -92,5 +97,6 @@ METRICS = (
     aspect=Aspect.FIDELITY,
     direction=Direction.LOWER,
     measure=_asw,
+    within=(0.0, np.inf),
   ),
 )

@@ -11,16 +11,16 @@ import numpy as np
 from genmed_jax.engine.feature_set import FeatureSet, LocalFeatures
 from genmed_jax.errors import Undefined
 from genmed_jax.statistics.direction import Direction
-from genmed_jax.statistics.intervals import (
-  bootstrap_mean,
-  Estimate,
-  Interval,
-  normal_interval,
-)
+from genmed_jax.statistics.intervals import Estimate, Interval
 
 T = TypeVar('T')
 
 FEATURES = 'features'  # What a metric reads unless it says otherwise.
+
+_SPLITS, _FEWER_SPLITS = 25, 8  # Into halves, behind an error.
+_MANY = 2000  # Images in a set from which on there are fewer.
+_LARGEST_PART = 5000  # Images in a part, which is a half where it is smaller.
+_SMALLEST_PART = 30
 
 
 class Aspect(enum.IntEnum):
@@ -58,6 +58,25 @@ class Alias(NamedTuple):
   where: str
 
 
+class Measured(NamedTuple):
+  """A metric of two sets before its interval.
+
+  Attributes:
+    value: The metric.
+    std_error: Its standard error; None where it takes parts of the sets.
+    notes: To be said beside it.
+  """
+
+  value: float
+  std_error: float | None = None
+  notes: tuple[str, ...] = ()
+
+  @classmethod
+  def of(cls, estimate: Estimate, *notes: str) -> 'Measured':
+    """An estimate, and what is to be said beside it."""
+    return cls(estimate.value, estimate.std_error, notes)
+
+
 class Score(NamedTuple):
   """One metric of one comparison; ``value`` is None where undefined.
 
@@ -82,8 +101,10 @@ class Metric:
     name: Its key.
     aspect: The question that it answers.
     direction: Which values are better.
-    measure: Comparison to :class:`Score`; ``Undefined`` where it is not
+    measure: Comparison to :class:`Measured`; ``Undefined`` where it is not
       defined.
+    within: Its range.
+    share_of: The attribute of a comparison that it is a share of.
     reads: What it is made of: :data:`FEATURES`, one of ``feature_set.OUTPUTS``
       or ``feature_set.PIXELS``.
     columns: Its scores of single images.
@@ -94,7 +115,9 @@ class Metric:
   name: str
   aspect: Aspect
   direction: Direction
-  measure: Callable[['Comparison'], Score]
+  measure: Callable[['Comparison'], Measured]
+  within: tuple[float, float] = (-np.inf, np.inf)
+  share_of: str | None = None
   reads: str = FEATURES
   columns: tuple[Column, ...] = ()
   alias: Alias | None = None
@@ -175,6 +198,36 @@ class Comparison:
     return tuple(self.train.draw(random, self.train.count - half, half))
 
   @functools.cached_property
+  def share_of_part(self) -> float:
+    """Share of each set's images that a part of :attr:`parts` has."""
+    most, fewest = max(self.counts), min(self.counts)
+    return min(0.5, max(_LARGEST_PART / most, _SMALLEST_PART / fewest))
+
+  @functools.cached_property
+  def parts(self) -> list[tuple['Comparison', 'Comparison']]:
+    """Pairs of comparisons of disjoint seeded parts of both sets.
+
+    Training images are parts of the reference if it stands for them. Those
+    that were given stay whole, and so do held-out ones: a copy of one left
+    out would pass for authentic.
+    """
+    splits = _SPLITS if max(self.counts) <= _MANY else _FEWER_SPLITS
+    random = np.random.default_rng([self.seed, 1])
+    train = self.train if self.train_given else None
+
+    def pair():
+      sides = (
+        each.draw(random, *(2 * [int(self.share_of_part * each.count)]))
+        for each in (self.reference, self.generated)
+      )
+      return tuple(
+        Comparison(*side, train, self._test, bootstrap=0, seed=self.seed)
+        for side in zip(*sides, strict=True)
+      )
+
+    return [pair() for _ in range(splits)]
+
+  @functools.cached_property
   def halves(self) -> 'Comparison':
     """Two disjoint seeded parts of the reference, one as if generated.
 
@@ -186,44 +239,12 @@ class Comparison:
     return Comparison(*parts, bootstrap=0, seed=self.seed)
 
 
-def score_of(
-  comparison: Comparison,
-  estimate: Estimate,
-  *notes: str,
-  at_least: float = -np.inf,
-) -> Score:
-  """The score of an estimate, with its normal interval.
+def mean_of_images(values: np.ndarray, *notes: str) -> Measured:
+  """The mean of scores of single images ``[n]``, which know of each other.
 
-  Args:
-    comparison: That it is of.
-    estimate: With a standard error if ``comparison`` asks for errors.
-    *notes: To be said beside it.
-    at_least: Where the metric's range begins.
-  """
-  interval = None
-  if comparison.bootstrap:
-    interval = normal_interval(*estimate[:2], at_least=at_least)
-  return Score(estimate.value, interval, notes)
-
-
-def score_of_images(
-  comparison: Comparison, values: np.ndarray, *notes: str
-) -> Score:
-  """The mean of scores of single images, with its bootstrap interval.
-
-  Args:
-    comparison: That they are of.
-    values: ``[n]``.
-    *notes: To be said beside it.
+  Images share neighbours and training images: the spread of their scores is
+  not all of the error.
   """
   if len(values) == 0:
     raise Undefined('there is no image to score')
-  value, interval = float(values.mean()), None
-  if comparison.bootstrap:
-    interval = bootstrap_mean(
-      values, replicates=comparison.bootstrap, seed=comparison.seed
-    )
-    if np.all(values == values[0]):
-      empty = 'every image scores the same, so the interval is empty'
-      notes = (empty, *notes)
-  return Score(value, interval, notes)
+  return Measured(float(np.mean(values)), None, notes)

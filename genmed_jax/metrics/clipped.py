@@ -4,16 +4,9 @@ import numpy as np
 from scipy.special import betaln, gammaln
 
 from genmed_jax.metrics import neighbours
-from genmed_jax.metrics.base import (
-  Aspect,
-  Comparison,
-  Metric,
-  Score,
-  score_of_images,
-)
+from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
 from genmed_jax.metrics.neighbours import Neighbourhoods
 from genmed_jax.statistics.direction import Direction
-from genmed_jax.statistics.intervals import Interval
 
 
 def clipped_density(found: Neighbourhoods) -> np.ndarray:
@@ -83,7 +76,8 @@ def calibrated_coverage(covered, n: int, m: int, k: int):
     k: Which neighbour sets the radii.
 
   Returns:
-    The inverse of f, as a share of m, in [0, 1]; higher is better.
+    The inverse of f, as a share of m; higher is better. Beyond 1, where more is
+    covered than by m good images on average, it is continued in a line.
   """
   good = np.arange(k, m + 1)[:, None]
   j = np.arange(k)
@@ -91,31 +85,21 @@ def calibrated_coverage(covered, n: int, m: int, k: int):
   log_p = log_choose + betaln(j + k, good - j + n - k) - betaln(k, n - k)
   expected = 1 - np.exp(log_p) @ (k - j) / k
   curve = np.concatenate([np.zeros(k), expected])
-  return np.searchsorted(curve, covered) / len(curve)
+  beyond = np.maximum(covered - curve[-1], 0.0) / (curve[-1] - curve[-2])
+  return (np.searchsorted(curve, covered) + beyond) / len(curve)
 
 
-def _clipped_density(c: Comparison) -> Score:
-  scores = clipped_density(c.get(neighbours.of_comparison))
-  value, interval, notes, _ = score_of_images(c, scores)
-  if interval:
-    low, high = (min(end, 1.0) for end in interval[1:])
-    interval = Interval(interval.std_error, low, high)
+def _clipped_density(c: Comparison) -> Measured:
+  value = float(clipped_density(c.get(neighbours.of_comparison)).mean())
   if value > 1:
-    notes = (*notes, f'{value:.4g} before it is clipped at 1')
-  return Score(min(value, 1.0), interval, notes)
+    return Measured(value, None, (f'{value:.4g} before it is clipped at 1',))
+  return Measured(value)
 
 
-def _clipped_coverage(c: Comparison) -> Score:
+def _clipped_coverage(c: Comparison) -> Measured:
   found = c.get(neighbours.of_comparison)
-  covered, interval, notes, _ = score_of_images(c, clipped_coverage(found))
-  if interval is None:
-    value = calibrated_coverage(covered, *c.counts, found.k)
-    return Score(float(value), None, notes)
-  error, low, high = interval
-  ends = covered, low, high, covered - error, covered + error
-  value, low, high, below, above = calibrated_coverage(ends, *c.counts, found.k)
-  error = max(above - value, value - below)
-  return Score(float(value), Interval(*map(float, (error, low, high))), notes)
+  covered = clipped_coverage(found).mean()
+  return Measured(float(calibrated_coverage(covered, *c.counts, found.k)))
 
 
 METRICS = (
@@ -124,11 +108,13 @@ METRICS = (
     aspect=Aspect.FIDELITY,
     direction=Direction.HIGHER,
     measure=_clipped_density,
+    within=(0.0, 1.0),
   ),
   Metric(
     name='clipped_coverage',
     aspect=Aspect.COVERAGE,
     direction=Direction.HIGHER,
     measure=_clipped_coverage,
+    within=(0.0, 1.0),
   ),
 )

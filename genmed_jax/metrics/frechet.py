@@ -16,9 +16,8 @@ from genmed_jax.metrics.base import (
   Alias,
   Aspect,
   Comparison,
+  Measured,
   Metric,
-  Score,
-  score_of,
 )
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
@@ -232,21 +231,25 @@ def fewer_than_features(c: Comparison) -> tuple[str, ...]:
   return (f'fewer images than {width} features, so biased upwards',)
 
 
-def _fd(c: Comparison) -> Score:
-  found = frechet_distance(c.reference, c.generated, std_error=c.bootstrap > 0)
-  return score_of(c, found, *fewer_than_features(c), at_least=0.0)
+def fd_of_comparison(c: Comparison) -> Estimate:
+  """The distance, with its error if errors are asked for."""
+  return frechet_distance(c.reference, c.generated, std_error=c.bootstrap > 0)
 
 
-def _sfid(c: Comparison) -> Score:
+def _fd(c: Comparison) -> Measured:
+  return Measured.of(c.get(fd_of_comparison), *fewer_than_features(c))
+
+
+def _sfid(c: Comparison) -> Measured:
   x, y = (each.output('spatial') for each in (c.reference, c.generated))
   found = frechet_distance(x, y, std_error=c.bootstrap > 0)
   notes = ()
   if min(c.counts) < x.width:
     notes = (f'fewer images than {x.width} spatial features',)
-  return score_of(c, found, *notes, at_least=0.0)
+  return Measured.of(found, *notes)
 
 
-def _relative_fd(c: Comparison) -> Score:
+def _relative_fd(c: Comparison) -> Measured:
   halves = c.halves
   random = np.random.default_rng(c.seed)
   (made,) = c.generated.draw(random, halves.generated.count)
@@ -261,7 +264,7 @@ def _relative_fd(c: Comparison) -> Score:
     errors = found.std_error, ratio * floor.std_error
     spread = float(np.hypot(*errors) / floor.value)
   note = f'{made.count} images on either side'
-  return score_of(c, Estimate(ratio, spread), note, at_least=0.0)
+  return Measured.of(Estimate(ratio, spread), note)
 
 
 METRICS = (
@@ -270,6 +273,7 @@ METRICS = (
     aspect=Aspect.FIDELITY,
     direction=Direction.LOWER,
     measure=_fd,
+    within=(0.0, np.inf),
     alias=Alias('fid', 'inception_v3 with its published weights'),
     headline=True,
   ),
@@ -278,6 +282,7 @@ METRICS = (
     aspect=Aspect.FIDELITY,
     direction=Direction.LOWER,
     measure=_sfid,
+    within=(0.0, np.inf),
     reads='spatial',
   ),
   Metric(
@@ -285,5 +290,6 @@ METRICS = (
     aspect=Aspect.FIDELITY,
     direction=Direction.LOWER,
     measure=_relative_fd,
+    within=(0.0, np.inf),
   ),
 )

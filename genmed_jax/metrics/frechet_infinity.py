@@ -19,8 +19,14 @@ from genmed_jax.engine.rows import (
   take_rows,
 )
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.metrics.base import (
+  Aspect,
+  Comparison,
+  Measured,
+  Metric,
+)
 from genmed_jax.metrics.frechet import (
+  fd_of_comparison,
   fewer_than_features,
   fit_gaussian,
   Gaussian,
@@ -168,10 +174,12 @@ def _projector(dtype):
   return project
 
 
-def _fd_inf(c: Comparison) -> Score:
+def _fd_inf(c: Comparison) -> Measured:
   found = frechet_distance_infinity(c.reference, c.generated, seed=c.seed)
-  note = 'the error is that of the line'
-  return score_of(c, found, note, *fewer_than_features(c))
+  error = None
+  if c.bootstrap:
+    error = float(np.hypot(found.std_error, c.get(fd_of_comparison).std_error))
+  return Measured(found.value, error, fewer_than_features(c))
 
 
 METRICS = (

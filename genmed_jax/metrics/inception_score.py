@@ -9,7 +9,12 @@ from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.rows import fold_rows
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.metrics.base import (
+  Aspect,
+  Comparison,
+  Measured,
+  Metric,
+)
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
@@ -86,9 +91,9 @@ def _add(logits, valid, member, context, state):
   )
 
 
-def _is(c: Comparison) -> Score:
+def _is(c: Comparison) -> Measured:
   found = inception_score(c.generated.output('logits'), seed=c.seed)
-  return score_of(c, found, at_least=1.0)
+  return Measured.of(found)
 
 
 METRICS = (
@@ -97,6 +102,7 @@ METRICS = (
     aspect=Aspect.FIDELITY,
     direction=Direction.HIGHER,
     measure=_is,
+    within=(1.0, np.inf),
     reads='logits',
   ),
 )

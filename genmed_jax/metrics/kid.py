@@ -18,7 +18,12 @@ from genmed_jax.engine.kernel_sums import (
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.rows import take_rows
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.metrics.base import (
+  Aspect,
+  Comparison,
+  Measured,
+  Metric,
+)
 from genmed_jax.metrics.mmd import (
   cmmd_of,
   median_distance,
@@ -223,27 +228,27 @@ def _discrepancies(c: Comparison) -> Discrepancies:
   return all_discrepancies(c.reference, c.generated, seed=c.seed)
 
 
-def _kid(c: Comparison) -> Score:
+def _kid(c: Comparison) -> Measured:
   found = c.get(_discrepancies).kid
   note = f'std over subsets {found.details["subset_std"]:.3g}'
   if min(c.counts) <= SUBSET_SIZE:
     note = 'subsets are as large as a set'
-  return score_of(c, found, note)
+  return Measured.of(found, note)
 
 
-def _mmd_poly(c: Comparison) -> Score:
-  return score_of(c, c.get(_discrepancies).polynomial)
+def _mmd_poly(c: Comparison) -> Measured:
+  return Measured.of(c.get(_discrepancies).polynomial)
 
 
-def _mmd_rbf(c: Comparison) -> Score:
+def _mmd_rbf(c: Comparison) -> Measured:
   found = c.get(_discrepancies)
   if found.gaussian is None:
     raise Undefined('too many real images are equal for a bandwidth')
-  return score_of(c, found.gaussian, f'bandwidth {found.bandwidth:.4g}')
+  return Measured.of(found.gaussian, f'bandwidth {found.bandwidth:.4g}')
 
 
-def _mmd_rbf10(c: Comparison) -> Score:
-  return score_of(c, c.get(_discrepancies).cmmd, at_least=0.0)
+def _mmd_rbf10(c: Comparison) -> Measured:
+  return Measured.of(c.get(_discrepancies).cmmd)
 
 
 METRICS = tuple(
@@ -252,6 +257,7 @@ METRICS = tuple(
     aspect=Aspect.FIDELITY,
     direction=Direction.LOWER,
     measure=measure,
+    within=(0.0 if name == 'mmd_rbf10' else -np.inf, np.inf),
     headline=name == 'kid',
   )
   for name, measure in (

@@ -18,17 +18,24 @@ from genmed_jax.engine.mixture import (
   Fit,
   fit_log_variances,
   negative_log_likelihoods,
+  padded_count,
   squared_distances_to,
 )
 from genmed_jax.engine.rows import Rows, shard_rows
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.metrics.base import (
+  Aspect,
+  Comparison,
+  Measured,
+  Metric,
+)
 from genmed_jax.metrics.memorisation import held_out_note
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
-# Images of each set that likelihoods are taken of: they hold all distances.
-MOST_IMAGES = 10_000
+_LARGEST = 1e16  # Deviations from the mean: their squares still add up.
+
+MOST_IMAGES = 10_000  # Of each set: all distances are held.
 
 _FLS_FIT = Fit(
   100,
@@ -80,8 +87,8 @@ def feature_likelihood_score(
     y: Generated features, ``[m, d]``.
 
   Returns:
-    The score; higher is better, 100 for a generator as good as real images.
-    The error is over test images, mixtures held fixed.
+    The score, without an error; higher is better, 100 for a generator as good
+    as real images.
 
   Raises:
     ValueError: if the widths differ, a feature is not finite or a set has
@@ -107,8 +114,7 @@ def feature_likelihood_score(
     )
     losses.append(negative_log_likelihoods(test, centres, fitted))
   excess = 2 / width * (losses[0] - losses[1])
-  value = 100 * np.exp(-excess.mean())
-  return Estimate(float(value), float(value * _error(excess)))
+  return Estimate(float(100 * np.exp(-excess.mean())))
 
 
 @on_feature_sets(x64=False)
@@ -139,7 +145,8 @@ def feature_likelihood_divergence(
     :class:`FeatureLikelihoodDivergence`; lower is better for test and train,
     0 for a generator as good as real images. A negative gap says that
     training images are likelier than held-out ones: memorisation. Errors are
-    over images, mixtures held fixed.
+    over images, mixtures held fixed; that of ``test`` would be half of its
+    spread and is left out.
 
   Raises:
     ValueError: if the widths differ, a feature is not finite or a set has
@@ -167,7 +174,7 @@ def feature_likelihood_divergence(
     )
   )
   return FeatureLikelihoodDivergence(
-    Estimate(float(on_test.mean() - base.mean()), _error(on_test - base)),
+    Estimate(float(on_test.mean() - base.mean())),
     Estimate(
       float(on_train.mean() - base.mean()),
       float(np.hypot(_error(on_train), _error(base))),
@@ -193,7 +200,8 @@ def _fitted(mesh: jax.sharding.Mesh, train: np.ndarray, centres: np.ndarray):
 def _over(mesh: jax.sharding.Mesh, values: np.ndarray) -> Rows:
   """Lays rows that every process knows over the mesh."""
   share = mesh_lib.local_share(len(values))
-  return shard_rows(mesh, values[share.start : share.stop])
+  mine = values[share.start : share.stop]
+  return shard_rows(mesh, mine, padded=padded_count)
 
 
 def _standardised(sets: list[np.ndarray], over: slice) -> list[np.ndarray]:
@@ -210,8 +218,12 @@ def _standardised(sets: list[np.ndarray], over: slice) -> list[np.ndarray]:
     for start in range(0, len(each), 1024)
   )
   deviation = np.sqrt(squares / (count - 1))
-  deviation[deviation == 0] = 1.0
-  return [_in_units(each, mean, deviation) for each in sets]
+  rounding = 8 * np.finfo(np.float64).eps * np.abs(mean)
+  deviation[deviation <= rounding] = 1.0  # Of a constant.
+  found = [_in_units(each, mean, deviation) for each in sets]
+  if max(np.abs(each).max() for each in found) > _LARGEST:
+    raise Undefined('sets lie too far apart for single precision')
+  return found
 
 
 def _in_units(values, mean, deviation) -> np.ndarray:
@@ -259,14 +271,14 @@ def _notes(c: Comparison) -> tuple[str, ...]:
   return notes
 
 
-def _fls(c: Comparison) -> Score:
-  return score_of(c, c.get(_likelihood_score), *_notes(c), at_least=0.0)
+def _fls(c: Comparison) -> Measured:
+  return Measured.of(c.get(_likelihood_score), *_notes(c))
 
 
 def _fld(field: str):
-  def measure(c: Comparison) -> Score:
+  def measure(c: Comparison) -> Measured:
     found = getattr(c.get(_likelihood_divergence), field)
-    return score_of(c, found, *_notes(c))
+    return Measured.of(found, *_notes(c))
 
   return measure
 
@@ -277,6 +289,7 @@ METRICS = tuple(
     aspect=Aspect.MEMORISATION,
     direction=direction,
     measure=measure,
+    within=(0.0 if name == 'fls' else -np.inf, np.inf),
   )
   for name, direction, measure in (
     ('fls', Direction.HIGHER, _fls),

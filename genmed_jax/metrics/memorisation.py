@@ -16,9 +16,9 @@ from genmed_jax.metrics.base import (
   Aspect,
   Column,
   Comparison,
+  mean_of_images,
+  Measured,
   Metric,
-  Score,
-  score_of_images,
 )
 from genmed_jax.metrics.neighbours import moved
 from genmed_jax.statistics.direction import Direction
@@ -167,25 +167,29 @@ def _is_copy(c: Comparison) -> np.ndarray:
   return np.array([pixels in known for pixels in made])
 
 
-def _copies(c: Comparison) -> Score:
-  return score_of_images(c, 100.0 * c.get(_is_copy), *_train_note(c))
+def _copies(c: Comparison) -> Measured:
+  share = c.get(_is_copy).mean()
+  # Training images are as they are: only which images were generated is chance.
+  error = np.sqrt(share * (1 - share) / c.generated.count)
+  return Measured(100 * float(share), 100 * float(error), _train_note(c))
 
 
-def _authpct(c: Comparison) -> Score:
+def _authpct(c: Comparison) -> Measured:
   notes = _train_note(c)
   nearest = c.get(_to_train).squared[:, 0]
   near = np.sum(nearest <= _resolution(c) ** 2)
-  if near and PIXELS not in c.generated.outputs:  # Else ``copies`` tells.
+  has_pixels = all(PIXELS in each.outputs for each in (c.train, c.generated))
+  if near and not (has_pixels and near == np.sum(c.get(_is_copy))):
     notes = (f'{near} near copies of training images', *notes)
-  return score_of_images(c, 100.0 * c.get(_authentic), *notes)
+  return mean_of_images(100.0 * c.get(_authentic), *notes)
 
 
-def _memorised(c: Comparison) -> Score:
+def _memorised(c: Comparison) -> Measured:
   index, threshold = c.get(_memorisation)
   notes = ()
   if not c.test_given:
     notes = ('training images stand for held-out ones, each to the others',)
-  return score_of_images(c, 100.0 * (index > threshold), *notes)
+  return mean_of_images(100.0 * (index > threshold), *notes)
 
 
 METRICS = (
@@ -194,6 +198,8 @@ METRICS = (
     aspect=Aspect.MEMORISATION,
     direction=Direction.LOWER,
     measure=_copies,
+    within=(0.0, 100.0),
+    share_of='generated',
     reads=PIXELS,
     columns=(Column('copy', lambda c: c.get(_is_copy).astype(int)),),
     headline=True,
@@ -203,6 +209,8 @@ METRICS = (
     aspect=Aspect.MEMORISATION,
     direction=Direction.HIGHER,
     measure=_authpct,
+    within=(0.0, 100.0),
+    share_of='generated',
     columns=(
       Column('authentic', lambda c: c.get(_authentic).astype(int)),
       Column(
@@ -222,6 +230,8 @@ METRICS = (
     aspect=Aspect.MEMORISATION,
     direction=Direction.LOWER,
     measure=_memorised,
+    within=(0.0, 100.0),
+    share_of='generated',
     columns=(Column('memorisation_index', lambda c: c.get(_memorisation)[0]),),
     headline=True,
   ),

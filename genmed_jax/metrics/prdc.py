@@ -11,13 +11,12 @@ from genmed_jax.metrics.base import (
   Aspect,
   Column,
   Comparison,
+  mean_of_images,
+  Measured,
   Metric,
-  Score,
-  score_of_images,
 )
 from genmed_jax.metrics.neighbours import Neighbourhoods, neighbourhoods
 from genmed_jax.statistics.direction import Direction
-from genmed_jax.statistics.intervals import median_interval
 
 
 class PRDC(NamedTuple):
@@ -112,13 +111,13 @@ def _of_comparison(c: Comparison) -> PRDC:
 
 
 def _prdc(field: str):
-  def measure(c: Comparison) -> Score:
-    return score_of_images(c, getattr(c.get(_of_comparison), field))
+  def measure(c: Comparison) -> Measured:
+    return mean_of_images(getattr(c.get(_of_comparison), field))
 
   return measure
 
 
-def _realism(c: Comparison) -> Score:
+def _realism(c: Comparison) -> Measured:
   """The median over images that are no near copies."""
   found = c.get(neighbours.of_comparison)
   values = found.realism[~found.is_near_copy]
@@ -127,33 +126,43 @@ def _realism(c: Comparison) -> Score:
   notes = [f'mean {values.mean():.4g}']
   if copies := np.sum(found.is_near_copy):
     notes.append(f'{copies} near copies of real images are left out')
-  interval = median_interval(values) if c.bootstrap else None
-  return Score(float(np.median(values)), interval, tuple(notes))
+  return Measured(float(np.median(values)), None, tuple(notes))
 
 
-def _metric(name, aspect, measure, *columns, headline=False) -> Metric:
+def _metric(name, aspect, measure, *columns, **more) -> Metric:
   return Metric(
     name=name,
     aspect=aspect,
     direction=Direction.HIGHER,
     measure=measure,
     columns=columns,
-    headline=headline,
+    **{'within': (0.0, np.inf)} | more,
+  )
+
+
+def _share(name, aspect, share_of, *columns) -> Metric:
+  return _metric(
+    name,
+    aspect,
+    _prdc(name),
+    *columns,
+    within=(0.0, 1.0),
+    share_of=share_of,
+    headline=True,
   )
 
 
 METRICS = (
-  _metric(
+  _share(
     'precision',
     Aspect.FIDELITY,
-    _prdc('precision'),
+    'generated',
     Column(
       'in_real_manifold',
       lambda c: c.get(_of_comparison).precision.astype(int),
     ),
-    headline=True,
   ),
-  _metric('recall', Aspect.COVERAGE, _prdc('recall'), headline=True),
+  _share('recall', Aspect.COVERAGE, 'reference'),
   _metric(
     'density',
     Aspect.FIDELITY,
@@ -162,7 +171,7 @@ METRICS = (
       'density_count', lambda c: c.get(neighbours.of_comparison).held_by_real
     ),
   ),
-  _metric('coverage', Aspect.COVERAGE, _prdc('coverage'), headline=True),
+  _share('coverage', Aspect.COVERAGE, 'reference'),
   _metric(
     'realism',
     Aspect.FIDELITY,

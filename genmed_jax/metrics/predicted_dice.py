@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from genmed_jax.errors import Undefined
 from genmed_jax.metrics.base import (
   Aspect,
   Column,
   Comparison,
+  Measured,
   Metric,
-  Score,
-  score_of_images,
 )
 from genmed_jax.statistics.direction import Direction
 
@@ -19,8 +19,12 @@ def _of_images(c: Comparison) -> np.ndarray:
   return c.generated.output(NAME).to_host()[:, 0].astype(np.float64)
 
 
-def _predicted_dice(c: Comparison) -> Score:
-  return score_of_images(c, _of_images(c))
+def _predicted_dice(c: Comparison) -> Measured:
+  values = _of_images(c)
+  if len(values) < 2:
+    raise Undefined('needs at least 2 images')
+  error = np.std(values, ddof=1) / np.sqrt(len(values))
+  return Measured(float(values.mean()), float(error))
 
 
 METRICS = (
@@ -29,6 +33,7 @@ METRICS = (
     aspect=Aspect.USEFULNESS,
     direction=Direction.HIGHER,
     measure=_predicted_dice,
+    within=(0.0, 1.0),
     reads=NAME,
     columns=(Column(NAME, _of_images),),
     headline=True,

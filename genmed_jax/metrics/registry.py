@@ -15,8 +15,15 @@ from genmed_jax.metrics.base import (
   Column,
   Comparison,
   FEATURES,
+  Measured,
   Metric,
   Score,
+)
+from genmed_jax.statistics.intervals import (
+  error_of_halves,
+  Interval,
+  interval_of,
+  interval_of_share,
 )
 
 ALL = 'all'
@@ -130,14 +137,53 @@ def score(metric: str | Metric, comparison: Comparison) -> Score:
   try:
     found = metric.measure(comparison)
   except Undefined as error:
-    found = Score(None, None, (str(error),))
-  memory.release(comparison.reference, comparison.generated)
-  if found.value is not None and not np.isfinite(found.value):
+    return Score(None, None, (str(error),))
+  finally:
+    memory.release(comparison.reference, comparison.generated)
+  if not np.isfinite(found.value):
     return Score(None, None, ('overflows: the features are too large',))
-  if found.interval and not np.isfinite(found.interval).all():
+  value = float(np.clip(found.value, *metric.within))
+  if not comparison.bootstrap:
+    return Score(value, None, found.notes)
+  try:
+    interval = _interval(metric, comparison, found)
+  except Undefined as error:
+    return Score(value, None, (*found.notes, f'no error: {error}'))
+  if not np.isfinite(interval).all():
     note = 'its error overflows: the features are too large'
-    return Score(found.value, None, (*found.notes, note))
-  return found
+    return Score(value, None, (*found.notes, note))
+  return Score(value, interval, found.notes)
+
+
+def _interval(
+  metric: Metric, comparison: Comparison, found: Measured
+) -> Interval:
+  """The interval of a metric, by its own error or by parts of the sets.
+
+  Where the value is cut at an end of its range, those of parts are not, or
+  they would all be alike.
+  """
+  value = np.clip(found.value, *metric.within)
+  error, freedom = found.std_error, np.inf
+  if error is None:
+    differences = [
+      one - other
+      for one, other in (
+        [metric.measure(part).value for part in pair]
+        for pair in comparison.parts
+      )
+    ]
+    error = error_of_halves(differences, comparison.share_of_part)
+    freedom = len(differences)
+  if metric.share_of:
+    return interval_of_share(
+      value,
+      error,
+      getattr(comparison, metric.share_of).count,
+      whole=metric.within[1],
+      freedom=freedom,
+    )
+  return interval_of(value, error, within=metric.within, freedom=freedom)
 
 
 def attempt(metric: str | Metric, comparison: Comparison) -> Score:
@@ -151,15 +197,19 @@ def attempt(metric: str | Metric, comparison: Comparison) -> Score:
   except Exception as error:
     if jax.process_count() > 1:
       raise
-    logging.debug('a metric failed', exc_info=error)
-    reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-    return Score(None, None, (f'failed: {reason}',), failed=True)
+    return Score(None, None, (f'failed: {described(error)}',), failed=True)
+
+
+def described(error: Exception) -> str:
+  """A bug in a line; where it is, if messages are verbose."""
+  logging.debug('a metric failed', exc_info=error)
+  return ' '.join(f'{type(error).__name__}: {error}'.split())
 
 
 def columns_of(
   metric: Metric, comparison: Comparison
 ) -> dict[Column, np.ndarray]:
-  """A metric's scores of single images; none where :func:`attempt` has none.
+  """A metric's scores of single images; none where it is not defined.
 
   Args:
     metric: The metric.
@@ -167,9 +217,7 @@ def columns_of(
   """
   try:
     return {column: column.values(comparison) for column in metric.columns}
-  except Exception as error:
-    if jax.process_count() > 1 and not isinstance(error, Undefined):
-      raise
+  except Undefined:
     return {}
 
 

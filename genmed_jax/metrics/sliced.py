@@ -14,7 +14,12 @@ from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.program import program
 from genmed_jax.engine.rows import host_rows
 from genmed_jax.engine.tiles import end_of, map_tiles
-from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.metrics.base import (
+  Aspect,
+  Comparison,
+  Measured,
+  Metric,
+)
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
@@ -216,14 +221,15 @@ def _distances(c: Comparison) -> SlicedDistances:
 
 
 def _metric(name: str) -> Metric:
-  def measure(c: Comparison) -> Score:
-    return score_of(c, getattr(c.get(_distances), name), at_least=0.0)
+  def measure(c: Comparison) -> Measured:
+    return Measured.of(getattr(c.get(_distances), name))
 
   return Metric(
     name=name,
     aspect=Aspect.FIDELITY,
     direction=Direction.LOWER,
     measure=measure,
+    within=(0.0, np.inf),
   )
 
 

@@ -11,7 +11,12 @@ from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.moments import outer_products
 from genmed_jax.engine.rows import host_rows, map_rows
-from genmed_jax.metrics.base import Aspect, Comparison, Metric, Score, score_of
+from genmed_jax.metrics.base import (
+  Aspect,
+  Comparison,
+  Measured,
+  Metric,
+)
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
@@ -178,14 +183,15 @@ def _of_generated(c: Comparison) -> dict[float, Estimate]:
 
 
 def _metric(name: str, order: float) -> Metric:
-  def measure(c: Comparison) -> Score:
-    return score_of(c, c.get(_of_generated)[order], at_least=1.0)
+  def measure(c: Comparison) -> Measured:
+    return Measured.of(c.get(_of_generated)[order])
 
   return Metric(
     name=name,
     aspect=Aspect.COVERAGE,
     direction=Direction.HIGHER,
     measure=measure,
+    within=(1.0, np.inf),
     headline=order == 1.0,
   )
 

@@ -124,6 +124,9 @@ def fold_batch_norm(
       if f'{name}.bn.{part}' not in tensors:
         raise UsageError(f'{name}.conv has no {name}.bn.{part} beside it')
       norm[part] = folded.pop(f'{name}.bn.{part}').astype(np.float64)
+    shapes = {(len(tensors[key]),), *(each.shape for each in norm.values())}
+    if len(shapes) > 1 or tensors[key].ndim != 4:
+      raise UsageError(f'{name}.conv and {name}.bn are not of one shape')
     folded.pop(f'{name}.bn.num_batches_tracked', None)
     scale = norm['weight'] / np.sqrt(norm['running_var'] + epsilon)
     weight = folded.pop(key) * scale[:, None, None, None]
@@ -258,10 +261,18 @@ def save(path: Path, leaves: dict[str, np.ndarray], manifest: dict) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-  """Leaves and manifest of a network, on every process."""
+  """Leaves and manifest of a network, on every process.
+
+  Raises:
+    UsageError: if the manifest is broken.
+  """
   import orbax.checkpoint as ocp
 
-  manifest = json.loads((path / 'manifest.json').read_text())
+  described = path / 'manifest.json'
+  try:
+    manifest = json.loads(described.read_text())
+  except ValueError as error:
+    raise UsageError(f'{described} is broken: make the network anew') from error
   with ocp.PyTreeCheckpointer() as checkpointer:
     leaves = checkpointer.restore(path.absolute() / 'leaves')
   return {key: np.asarray(leaf) for key, leaf in leaves.items()}, manifest

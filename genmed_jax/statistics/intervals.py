@@ -29,31 +29,85 @@ class Interval(NamedTuple):
   high: float
 
 
-def normal_interval(
-  value: float, std_error: float, *, at_least: float = -np.inf
+def interval_of(
+  value: float,
+  std_error: float,
+  *,
+  within: tuple[float, float] = (-np.inf, np.inf),
+  freedom: float = np.inf,
 ) -> Interval:
-  """The normal interval around ``value``, cut where a metric cannot go."""
-  reach = _NORMAL_95 * std_error
-  ends = np.maximum([value - reach, value + reach], at_least)
-  return Interval(std_error, *ends.tolist())
-
-
-def median_interval(values: np.ndarray) -> Interval:
-  """The interval of the median between two order statistics.
-
-  How many values lie below the median of their law is binomial, whatever the
-  law. The standard error is that of a normal interval as long.
+  """The interval of Student's t around a value, cut where it cannot go.
 
   Args:
-    values: ``[n]``.
+    value: The estimate.
+    std_error: Its standard error.
+    within: The range of what is estimated.
+    freedom: Degrees of freedom of the error; normal if infinite.
   """
+  reach = _quantile(freedom) * std_error
+  ends = np.clip([value - reach, value + reach], *within)
+  return Interval(float(std_error), *ends.tolist())
+
+
+def interval_of_share(
+  value: float,
+  std_error: float,
+  count: int,
+  *,
+  whole: float = 1.0,
+  freedom: float = np.inf,
+) -> Interval:
+  """Wilson's interval of a share, at the number of images its error is worth.
+
+  That is p (1 - p) / e², and no more than there are: neighbourhoods that
+  images share make it fewer. At 0 and at 1, where a normal interval vanishes,
+  it is the number of images.
+
+  Args:
+    value: The share, of ``whole``.
+    std_error: Its standard error.
+    count: Number of images.
+    whole: 1, or 100 for percent.
+    freedom: Degrees of freedom of the error.
+
+  References:
+    Wilson, 1927.
+  """
+  p, error, z = value / whole, std_error / whole, _quantile(freedom)
+  n = min(count, p * (1 - p) / error**2) if 0 < p < 1 and error else count
+  spread = z * np.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
+  centre, shrunk = p + z**2 / (2 * n), 1 + z**2 / n
+  low, high = (centre - spread) / shrunk, (centre + spread) / shrunk
+  error = max(error, (high - low) / (2 * z))
+  ends = min(low, p), max(high, p)
+  return Interval(*(float(whole * each) for each in (error, *ends)))
+
+
+def error_of_halves(differences: np.ndarray, share: float = 0.5) -> float:
+  r"""Standard error of a statistic from its values on disjoint parts.
+
+  .. math:: e^2 = \frac{f}{2S} \sum_s (t_s - t'_s)^2
+
+  A part has the share f of the images of each set, and the variance is of
+  order one over their number: the neighbourhoods of a part are its own, so
+  that the sampling of both sets is in it.
+
+  Args:
+    differences: ``[S]``, of the statistic on two parts, over seeded splits.
+    share: f, at most a half.
+
+  References:
+    Politis, Romano & Wolf, 1999, chapter 2.
+  """
+  return float(np.sqrt(share / 2 * np.mean(np.square(differences))))
+
+
+def _quantile(freedom: float) -> float:
+  if np.isinf(freedom):
+    return _NORMAL_95
   from scipy import stats
 
-  ordered = np.sort(values)
-  below = int(stats.binom.ppf(0.025, len(values), 0.5))
-  low, high = ordered[max(below - 1, 0)], ordered[-max(below, 1)]
-  error = (high - low) / (2 * _NORMAL_95)
-  return Interval(float(error), float(low), float(high))
+  return float(stats.t.ppf(0.975, freedom))
 
 
 def bootstrap_mean(

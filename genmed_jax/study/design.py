@@ -40,6 +40,7 @@ class StudyConfig(ScoringConfig):
     help='Splits of the real images, each with random draws of its own.',
     group=STUDY,
     at_least=1,
+    at_most=1000,
   )
   images: int | None = option(
     None,

@@ -7,7 +7,7 @@ import numpy as np
 from genmed_jax.metrics import Score
 from genmed_jax.statistics import agreement
 from genmed_jax.statistics.direction import Direction
-from genmed_jax.statistics.intervals import normal_interval
+from genmed_jax.statistics.intervals import interval_of
 from genmed_jax.study.design import BASELINE, Condition
 from genmed_jax.study.verdicts import (
   ConditionRow,
@@ -121,7 +121,7 @@ class Found:
       for condition in conditions:
         if self._is_whole(metric, [condition]):
           values, errors = self._arrays(metric, [condition])
-          interval = normal_interval(float(values.mean()), float(errors.mean()))
+          interval = interval_of(float(values.mean()), float(errors.mean()))
           of_sets[str(condition or BASELINE)] = agreement.Scored(
             float(values.mean()), *interval[1:], direction
           )

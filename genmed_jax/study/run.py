@@ -123,7 +123,7 @@ class StudyPlan:
         extents > 0,
         network,
         defined,
-        _of_network(defined, region_metrics),
+        region_metrics if _reads_features(defined) else (),
         self.roles,
         clock,
       )
@@ -286,17 +286,11 @@ def _regions(
   return wanted or REGION_METRICS, extents
 
 
-def _of_network(
-  defined: dict[str, Metric], region_metrics: tuple[str, ...]
-) -> tuple[str, ...]:
-  """The metrics of regions on a network's features, if features are scored."""
-  scores_features = any(m.reads == FEATURES for m in defined.values())
-  return region_metrics if scores_features else ()
+def _reads_features(defined: dict[str, Metric]) -> bool:
+  return any(metric.reads == FEATURES for metric in defined.values())
 
 
 def _score_all(scorer: Scorer, chosen, seeds) -> ConditionScores:
   steps = [(each, seed) for seed in seeds for each in (None, *chosen)]
-  with progress(
-    steps, desc=f'study of {scorer.name}', unit='condition', delay=0
-  ) as bar:
+  with progress(steps, desc=f'study of {scorer.name}', unit='condition') as bar:
     return {step: scorer.score(*step) for step in bar}

@@ -29,7 +29,7 @@ from genmed_jax.metrics.registry import attempt
 from genmed_jax.networks import FeatureNetwork
 from genmed_jax.report.files import write_file
 from genmed_jax.statistics.direction import Direction
-from genmed_jax.statistics.intervals import Interval, normal_interval
+from genmed_jax.statistics.intervals import Interval, interval_of
 from genmed_jax.study.clock import Clock
 from genmed_jax.study.design import Condition, Roles, StudyConfig
 from genmed_jax.study.perturbed import changes_images, composed, perturbed
@@ -236,7 +236,7 @@ class Scorer:
         replicates=self.config.bootstrap,
         seed=seed,
       )
-      interval = normal_interval(value, error, at_least=0.0)
+      interval = interval_of(value, error, within=(0.0, np.inf))
       scores[name] = Score(value, interval, ())
     return scores
 

@@ -122,7 +122,11 @@ class TrainingConfig:
     group=_TRAINING,
   )
   epochs: int | None = option(
-    None, help='Largest number of epochs.', group=_TRAINING, at_least=1
+    None,
+    help='Largest number of epochs.',
+    group=_TRAINING,
+    at_least=1,
+    at_most=1_000_000,
   )
   batch_size: int | None = option(
     None, help='Images in a step.', group=_TRAINING, at_least=1

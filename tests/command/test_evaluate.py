@@ -109,7 +109,7 @@ def test_a_bug_in_a_metric_costs_that_metric_alone(
     )
   assert ended.value.code == 1
   error = capsys.readouterr().err.splitlines()[-1]
-  assert error.startswith('evaluate: a bug in value of kid, b: failed: ZeroDiv')
+  assert error.startswith('evaluate: value of kid, b, failed: ZeroDiv')
   with open(out / 'results.csv', newline='') as file:
     values = {line['metric']: line['value'] for line in csv.DictReader(file)}
   assert float(values['fd']) > 0

@@ -51,7 +51,8 @@ def test_shares_of_processes_make_the_whole(features, processes, monkeypatch):
 
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
 def test_the_resolution_is_at_least_that_of_the_dtype(features, dtype):
-  norm = np.median(np.linalg.norm(features.values, axis=1))
+  values = features.values - np.median(features.values, axis=0)
+  norm = np.median(np.linalg.norm(values, axis=1))
   values = features.values.astype(dtype)
   found = dataclasses.replace(features, values=values, moved=1e-20)
   least = 4 * np.finfo(dtype).eps * norm

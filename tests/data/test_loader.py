@@ -131,6 +131,12 @@ def test_a_hash_tells_pixels_apart_and_not_how_they_are_stored(images):
   known = loader.pixel_hash(image).tobytes()
   for same in (image.repeat(3, axis=2), np.asfortranarray(image)):
     assert loader.pixel_hash(same).tobytes() == known
+  values = np.float32(image) - 3
+  known_values = loader.pixel_hash(values).tobytes()
+  for same in (values.astype('>f4'), values.astype(np.float64)):
+    assert loader.pixel_hash(same).tobytes() == known_values
+  zeros = np.zeros((2, 2, 1), np.float32)
+  assert (loader.pixel_hash(-zeros) == loader.pixel_hash(zeros)).all()
   changed = image.copy()
   changed[2, 3] += 1
   for other in (

@@ -2,13 +2,7 @@ import numpy as np
 import pytest
 
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import (
-  Comparison,
-  Estimate,
-  Score,
-  score_of,
-  score_of_images,
-)
+from genmed_jax.metrics.base import Comparison, mean_of_images
 from tests.metrics.sets import comparison, feature_set
 
 
@@ -74,26 +68,50 @@ def test_three_images_have_no_halves():
     _ = comparison(n=3).held_out
 
 
-def test_a_score_has_the_interval_of_its_estimate():
-  found = score_of(comparison(), Estimate(1.0, 1.0), 'so', 'be it', at_least=0)
-  assert (found.value, found.notes) == (1.0, ('so', 'be it'))
-  np.testing.assert_allclose(found.interval, (1.0, 0.0, 2.96), rtol=1e-3)
-  bare = score_of(comparison(bootstrap=0), Estimate(1.0))
-  assert bare == Score(1.0, None, ())
+def test_parts_are_disjoint_parts_of_both_sets():
+  compared = comparison(n=60, m=40)
+  assert len(compared.parts) == 25
+  for one, other in compared.parts[:3]:
+    assert (one.counts, other.counts) == ((30, 20), (30, 20))
+    assert is_disjoint(one.reference, other.reference)
+    assert is_disjoint(one.generated, other.generated)
+  again = Comparison(compared.reference, compared.generated).parts
+  np.testing.assert_array_equal(
+    again[2][1].generated.to_host(), compared.parts[2][1].generated.to_host()
+  )
+  (first, _), (second, _) = compared.parts[:2]
+  assert not np.array_equal(
+    first.reference.to_host(), second.reference.to_host()
+  )
 
 
-def test_a_score_of_images_is_their_mean(random):
-  values = random.standard_normal(400)
-  found = score_of_images(comparison(), values, 'a note')
-  assert (found.value, found.notes) == (values.mean(), ('a note',))
-  np.testing.assert_allclose(found.interval.std_error, 0.05, rtol=0.2)
-  assert found.interval.low < found.value < found.interval.high
-  bare = score_of_images(comparison(bootstrap=0), values)
-  assert bare == Score(values.mean(), None, ())
+def test_given_training_and_held_out_images_stay_whole(random):
+  x, y, train, test = map(feature_set, random.standard_normal((4, 40, 3)))
+  ((one, other), *_) = Comparison(x, y, train, test).parts
+  assert one.train is other.train is train
+  assert one.held_out == (train, test)
+  ((one, _), *_) = Comparison(x, y).parts
+  assert one.train is one.reference
 
 
-def test_images_that_score_the_same_leave_no_interval():
-  found = score_of_images(comparison(), np.full(9, 2.0), 'a note')
-  empty = 'every image scores the same, so the interval is empty'
-  assert found == Score(2.0, (0.0, 2.0, 2.0), (empty, 'a note'))
-  assert score_of_images(comparison(bootstrap=0), np.ones(9)).notes == ()
+@pytest.mark.parametrize(
+  ('n', 'm', 'share', 'splits'),
+  [
+    (60, 1000, 0.5, 25),
+    (3000, 50, 0.5, 8),
+    (20_000, 20_000, 0.25, 8),
+    (20_000, 100, 0.3, 8),
+  ],
+)
+def test_parts_are_few_and_no_larger_than_errors_need(n, m, share, splits):
+  x, y = (feature_set(np.zeros((k, 1), np.float32)) for k in (n, m))
+  compared = Comparison(x, y)
+  assert compared.share_of_part == share
+  assert len(compared.parts) == splits
+  assert compared.parts[0][0].counts == (n * share, m * share)
+
+
+def test_a_mean_of_images_takes_one():
+  assert mean_of_images(np.arange(3.0), 'a note') == (1.0, None, ('a note',))
+  with pytest.raises(Undefined, match='no image'):
+    mean_of_images(np.zeros(0))

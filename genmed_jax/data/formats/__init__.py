@@ -12,7 +12,7 @@ from genmed_jax.data.formats import arrays
 from genmed_jax.data.formats.folder import open_folder
 from genmed_jax.data.formats.manifest import IMAGE_COLUMNS, open_manifest
 from genmed_jax.data.formats.phantoms import open_phantoms, PREFIX
-from genmed_jax.data.source import Source
+from genmed_jax.data.source import path_of, Source
 from genmed_jax.errors import UsageError
 
 __all__ = ['FORMS', 'IMAGE_COLUMNS', 'open_source', 'split_name']
@@ -68,7 +68,7 @@ def _open_text(
 ) -> Source | Features:
   given_name, source = split_name(text)
   name = name or given_name
-  path = Path(source).expanduser()
+  path = path_of(source)
   if source.startswith(PREFIX):
     return open_phantoms(name or source, source)
   if not source or not path.exists():

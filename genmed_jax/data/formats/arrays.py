@@ -37,7 +37,7 @@ def open_file(name: str, path: Path) -> Source | Features:
     raise UsageError(f'{path}: cannot be read as numpy arrays') from error
   if 'images' not in found:
     return _features(name, path, found)
-  images = _images(path, found['images'])
+  images = _images(path, _native(found['images']))
   masks = _masks(path, found['masks'], images) if 'masks' in found else None
   stamp = file_stamp(path)
   labels = _labels(found, len(images))
@@ -58,7 +58,7 @@ def open_array(name: str, given: Any) -> Source | Features:
     raise UsageError(f'{name}: cannot be read as an array') from error
   if jnp.issubdtype(array.dtype, jnp.bfloat16):
     array = array.astype(np.float32)
-  array = array.astype(array.dtype.newbyteorder('='), copy=False)
+  array = _native(array)
   if array.ndim == 2:
     return _features(name, name, {'features': array})
   images = _images(name, array)
@@ -97,6 +97,11 @@ def stack(
     lambda i: images[i].reshape(*images.shape[1:3], -1),
     None if masks is None else lambda i: masks[i] > 0,
   )
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+  """The array in the byte order of this machine."""
+  return array.astype(array.dtype.newbyteorder('='), copy=False)
 
 
 def _features(name: str, path: Any, found: dict[str, np.ndarray]) -> Features:

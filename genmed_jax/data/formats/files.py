@@ -6,7 +6,7 @@ import numpy as np
 
 from genmed_jax.data.decode import read_image
 from genmed_jax.data.source import file_stamp, Source
-from genmed_jax.errors import UsageError
+from genmed_jax.errors import DecodeError, UsageError
 
 
 def files_source(
@@ -41,7 +41,20 @@ def files_source(
 
 
 def _read_mask(root: Path, item: str, mask: str) -> np.ndarray:
-  """Pixels of the mask that are not black; none where there is no mask."""
+  """Pixels of the mask that are not black; none where there is no mask.
+
+  Raises:
+    DecodeError: if the mask cannot be used.
+  """
+  size = read_image(root / item).shape[:2]
   if not mask:
-    return np.zeros(read_image(root / item).shape[:2], bool)
-  return (read_image(root / mask) > 0).any(axis=2)
+    return np.zeros(size, bool)
+  try:
+    pixels = read_image(root / mask)
+  except Exception as error:  # Decoders raise of every kind on broken files.
+    raise DecodeError(f'{mask} cannot be used: {error}') from error
+  if pixels.shape[:2] != size:
+    raise DecodeError(
+      f'{mask} cannot be used: it is {pixels.shape[:2]}, its image {size}'
+    )
+  return (pixels > 0).any(axis=2)

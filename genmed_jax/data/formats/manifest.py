@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from genmed_jax.data.formats.files import files_source
-from genmed_jax.data.source import Source
+from genmed_jax.data.source import path_of, Source
 from genmed_jax.errors import UsageError
 
 IMAGE_COLUMNS = ('path', 'img_savename', 'synthetic_filename', 'image')
@@ -43,7 +43,7 @@ def open_manifest(
       f'{path}: no column {wanted} (`image_column`); it has '
       f'{", ".join(columns) or "none"}'
     )
-  folder = Path(root).expanduser() if root else path.parent
+  folder = path_of(root) if root else path.parent
   ids = [row[column] for row in rows]
   masks = [row['mask'] for row in rows] if 'mask' in columns else None
   for item in ids + (masks or []):
