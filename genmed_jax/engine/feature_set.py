@@ -210,6 +210,11 @@ class LocalFeatures(FeatureSet):
     return self.get(_resolution_of_shares)
 
   @property
+  def origin(self) -> np.ndarray:
+    """A place amid the images; of a part, that of the whole set."""
+    return super().origin if self._is_whole else self._whole.origin
+
+  @property
   def spread(self) -> float:
     """Root of the total variance; of a part, that of the whole set."""
     return super().spread if self._is_whole else self._whole.spread

@@ -17,8 +17,9 @@ T = TypeVar('T')
 
 FEATURES = 'features'  # What a metric reads unless it says otherwise.
 
-_SPLITS, _FEWER_SPLITS = 25, 8  # Into halves, behind an error.
-_MANY = 2000  # Images in a set from which on there are fewer.
+# Splits into parts, behind an error: as many as that for sets of 200 images,
+# and fewer for larger ones, down to the fewest.
+_MOST_SPLITS, _FEWEST_SPLITS = 25, 8
 _LARGEST_PART = 5000  # Images in a part, which is a half where it is smaller.
 _SMALLEST_PART = 30
 
@@ -211,7 +212,8 @@ class Comparison:
     that were given stay whole, and so do held-out ones: a copy of one left
     out would pass for authentic.
     """
-    splits = _SPLITS if max(self.counts) <= _MANY else _FEWER_SPLITS
+    splits = max(200 * _MOST_SPLITS // max(self.counts), _FEWEST_SPLITS)
+    splits = min(splits, _MOST_SPLITS)
     random = np.random.default_rng([self.seed, 1])
     train = self.train if self.train_given else None
 

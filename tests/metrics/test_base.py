@@ -97,7 +97,8 @@ def test_given_training_and_held_out_images_stay_whole(random):
 @pytest.mark.parametrize(
   ('n', 'm', 'share', 'splits'),
   [
-    (60, 1000, 0.5, 25),
+    (60, 200, 0.5, 25),
+    (60, 500, 0.5, 10),
     (3000, 50, 0.5, 8),
     (20_000, 20_000, 0.25, 8),
     (20_000, 100, 0.3, 8),
