@@ -17,9 +17,7 @@ T = TypeVar('T')
 
 FEATURES = 'features'  # What a metric reads unless it says otherwise.
 
-# Splits into parts, behind an error: as many as that for sets of 200 images,
-# and fewer for larger ones, down to the fewest.
-_MOST_SPLITS, _FEWEST_SPLITS = 25, 8
+_SPLITS = 10  # Into parts, behind an error.
 _LARGEST_PART = 5000  # Images in a part, which is a half where it is smaller.
 _SMALLEST_PART = 30
 
@@ -212,8 +210,6 @@ class Comparison:
     that were given stay whole, and so do held-out ones: a copy of one left
     out would pass for authentic.
     """
-    splits = max(200 * _MOST_SPLITS // max(self.counts), _FEWEST_SPLITS)
-    splits = min(splits, _MOST_SPLITS)
     random = np.random.default_rng([self.seed, 1])
     train = self.train if self.train_given else None
 
@@ -227,7 +223,7 @@ class Comparison:
         for side in zip(*sides, strict=True)
       )
 
-    return [pair() for _ in range(splits)]
+    return [pair() for _ in range(_SPLITS)]
 
   @functools.cached_property
   def halves(self) -> 'Comparison':

@@ -199,6 +199,7 @@ def _project(x, context):
   directions, origin = context
 
   def of_tile(values):
+    values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
     centred = values - origin.astype(values.dtype)
     return lax.dot_general(
       centred.astype(jnp.float32),
