@@ -109,6 +109,7 @@ METRICS = (
     direction=Direction.HIGHER,
     measure=_clipped_density,
     within=(0.0, 1.0),
+    share_of='generated',
   ),
   Metric(
     name='clipped_coverage',
@@ -116,5 +117,6 @@ METRICS = (
     direction=Direction.HIGHER,
     measure=_clipped_coverage,
     within=(0.0, 1.0),
+    share_of='generated',
   ),
 )

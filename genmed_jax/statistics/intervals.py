@@ -74,7 +74,9 @@ def interval_of_share(
     Wilson, 1927.
   """
   p, error, z = value / whole, std_error / whole, _quantile(freedom)
-  n = min(count, p * (1 - p) / error**2) if 0 < p < 1 and error else count
+  n = count
+  if error:  # At an end, what makes the interval as long as the normal one.
+    n = min(n, p * (1 - p) / error**2 if 0 < p < 1 else z / error)
   spread = z * np.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
   centre, shrunk = p + z**2 / (2 * n), 1 + z**2 / n
   low, high = (centre - spread) / shrunk, (centre + spread) / shrunk

@@ -80,6 +80,12 @@ def test_a_share_of_none_or_all_keeps_an_error(p):
   assert error > 0
 
 
+@pytest.mark.parametrize('p', [0.0, 1.0])
+def test_a_share_at_an_end_keeps_the_length_of_its_error(p):
+  _, low, high = interval_of_share(p, 0.01, 10_000)
+  np.testing.assert_allclose(high - low, 1.96 * 0.01, rtol=0.03)
+
+
 def test_a_share_is_worth_no_more_images_than_there_are():
   assert interval_of_share(0.5, 1e-6, 50)[1:] == pytest.approx(
     interval_of_share(0.5, (0.25 / 50) ** 0.5, 50)[1:]
