@@ -121,7 +121,10 @@ class Found:
       for condition in conditions:
         if self._is_whole(metric, [condition]):
           values, errors = self._arrays(metric, [condition])
-          interval = interval_of(float(values.mean()), float(errors.mean()))
+          error = errors.mean()
+          if values.size > 1:
+            error = max(error, values.std(ddof=1))
+          interval = interval_of(float(values.mean()), float(error))
           of_sets[str(condition or BASELINE)] = agreement.Scored(
             float(values.mean()), *interval[1:], direction
           )

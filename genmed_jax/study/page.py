@@ -20,6 +20,8 @@ from genmed_jax.study.verdicts import (
   WRONG,
 )
 
+_FEWEST_IMAGES = 50  # In a set that published findings are checked on.
+
 _MARKS = {
   RESPONDS: 'yes',
   SATURATES: 'to a point',
@@ -110,6 +112,9 @@ def _page(name, effects, downstream, provenance, pictures) -> Iterator[str]:
     yield from ('', '### Family by family', '')
     yield from _in_words(of_network)
     yield from ('', '### Published findings on these images', '')
+    if images['base'] < _FEWEST_IMAGES:
+      yield f'Sets of {images["base"]} images are too few to tell.'
+      continue
     for outcome in outcomes(of_network):
       yield from _outcome(outcome)
   if downstream and downstream.agreements:

@@ -90,9 +90,9 @@ def effect(
 ) -> Effect:
   """Judges a metric's values under a family.
 
-  A change is held against the noise of the metric where nothing was done: the
-  standard error of the baseline or, if larger, its spread over seeds. It
-  answers whether one set of this size would show it.
+  A change is held against the noise of the metric: the standard error of the
+  baseline or, if larger, the spread over seeds of the baseline or of the
+  change. It answers whether one set of this size would show it.
 
   Args:
     family: The perturbation.
@@ -131,14 +131,15 @@ def effect(
 
 
 def z_scores(change, errors, baseline_errors, baseline) -> np.ndarray:
-  """Changes in standard errors of the baseline, ``[levels, seeds]``.
+  """Changes in units of their noise, ``[levels, seeds]``.
 
-  Where the baseline has no spread at all, as a precision of 1 has not, the
-  error of the values stands for it; without that either, what changes at all
-  is :data:`LARGEST`.
+  Where the baseline has no noise at all, the error of the values stands for
+  it; without that either, what changes at all is :data:`LARGEST`.
   """
-  spread = baseline.std(ddof=1) if len(baseline) > 1 else 0.0
-  scale = np.maximum(baseline_errors, spread)
+  scale = np.broadcast_to(baseline_errors, change.shape)
+  if len(baseline) > 1:
+    spread = change.std(axis=1, ddof=1, keepdims=True)
+    scale = np.maximum(scale, np.maximum(spread, baseline.std(ddof=1)))
   scale = np.where(scale > 0, scale, errors)
   with np.errstate(divide='ignore', invalid='ignore'):
     z = np.where(change == 0, 0.0, change / scale)

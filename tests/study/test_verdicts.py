@@ -61,6 +61,14 @@ def test_density_shift_is_measured_from_a_half():
   assert verdicts.severity('gaussian', 0.1) == 0.1
 
 
+def test_what_differs_from_seed_to_seed_is_noise():
+  change = np.array([[-1.0, 0.0], [-1.0, -1.0]])
+  z = verdicts.z_scores(
+    change, np.zeros((2, 2)), np.full(2, 0.1), np.array([1.0, 1.0])
+  )
+  np.testing.assert_allclose(z, [[-(2**0.5), 0], [-10, -10]])
+
+
 def test_a_baseline_without_spread():
   z = verdicts.z_scores(
     np.array([[0.0], [-0.5], [-1.0]]),
