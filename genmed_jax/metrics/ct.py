@@ -74,8 +74,8 @@ def copying_test(
     Meehan et al., 2020, definitions 4.1 and 4.2.
   """
   reduced = _principal([train, test, y], components)
-  # The projection rounds equal distances to unequal ones.
-  rounding = 64 * np.finfo(np.float64).eps * np.abs(reduced[0]).max(initial=0)
+  # Axes have the digits of float32: equal distances come out unequal.
+  rounding = 8 * np.finfo(np.float32).eps * np.abs(reduced[0]).max(initial=0)
   resolution = max(rounding, *(s.resolution for s in (train, test, y)))
   labels = _cells(reduced, cells, seed)
   return copying_test_in_cells(*reduced, *labels, resolution=resolution)

@@ -16,6 +16,7 @@ def test_subjects_by_column_and_by_pattern():
     ('case', None, 'has no such column; it has patient'),
     (None, 'x(', r'`subject_pattern=.x\(.`: '),
     (None, 'TCGA', "does not match '0'"),
+    (None, r'(x)|\d', "does not match '0'"),
   ):
     with pytest.raises(ValueError, match=message):
       find_subjects(known, column, pattern)

@@ -169,6 +169,8 @@ def test_a_lost_process_ends_the_other(tmp_path, sources):
   ('flags', 'message'),
   [
     (['--num_processes=2'], 'need --coordinator'),
+    (['--coordinator=x'], '--coordinator=x is no HOST:PORT'),
+    (['--coordinator=auto'], '--coordinator finds no other process'),
     (['--coordinator=localhost:1', '--num_processes=2'], 'needs --num_pro'),
     (
       ['--coordinator=localhost:1', '--num_processes=2', '--process_id=2'],

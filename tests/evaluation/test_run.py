@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from genmed_jax import options
 from genmed_jax.evaluation.config import EvaluationConfig
 from genmed_jax.evaluation.run import prepare
+from genmed_jax.metrics import METRICS
 from genmed_jax.networks import conversion, registry, weights
 from tests import inception_twin
 
@@ -24,6 +26,8 @@ def feature_files(tmp_path, random):
     'real': save('real', real),
     'fake': save('fake', fake + 0.5),
     'logits': save('logits', fake, logits=np.float32(fake)),
+    'spatial': save('spatial', real, spatial=np.float32(real[:, :4])),
+    'other spatial': save('other', fake, spatial=np.float32(fake[:, :3])),
     'narrow': save('narrow', fake[:, :5]),
     'broken': save('broken', np.where(fake > 2, np.nan, fake)),
     'single': save('single', fake[:1]),
@@ -106,6 +110,7 @@ def test_logits_in_a_file_of_features_give_the_inception_score(
     ('real', 'fake', {'group_by': 'class'}, 'real has no such column'),
     ('real', 'fake', {'intensity': 'x'}, 'accepted are dtype'),
     ('real', 'fake', {'features': ()}, '`features` is empty'),
+    ('spatial', 'other spatial', {}, 'spatial widths differ: spatial has 4'),
     ('real', 'fake', {'bootstrap': 1}, '`bootstrap=1`: a spread takes two'),
     (
       'real',
@@ -240,3 +245,57 @@ def test_only_the_published_weights_give_a_fid(
   (row,) = prepare(config).run().rows
   assert row.metric == 'fid'
   assert abs(row.value) < 1e-6
+
+
+def test_a_constant_feature_changes_nothing(tmp_path, random):
+  real, fake = np.float32(random.standard_normal((2, 120, 8)))
+  names = 'precision,recall,density,coverage,authpct,clipped_density'
+
+  def values_with(constant):
+    files = []
+    for name, features in (('real', real), ('fake', fake)):
+      more = np.full((120, 1), constant, np.float32)
+      path = tmp_path / f'{name}_{constant}.npz'
+      np.savez(path, features=np.hstack([features, more]))
+      files.append(str(path))
+    rows = rows_of(tmp_path, *files, metrics=names, bootstrap=0)
+    return [row.value for row in rows]
+
+  expected = values_with(0)
+  for constant in (1e4, 1e7):
+    np.testing.assert_allclose(values_with(constant), expected, rtol=1e-6)
+
+
+def test_a_bug_in_scores_of_single_images_is_told(
+  tmp_path, feature_files, monkeypatch
+):
+  def values(comparison):
+    raise KeyError('bug')
+
+  metric = METRICS['precision']
+  column = metric.columns[0]._replace(values=values)
+  monkeypatch.setitem(
+    METRICS, 'precision', dataclasses.replace(metric, columns=(column,))
+  )
+  config = config_of(
+    tmp_path, feature_files['real'], feature_files['fake'], metrics='precision'
+  )
+  evaluation = prepare(config).run()
+  assert evaluation.rows[0].value is not None
+  (failure,) = evaluation.failures
+  assert failure.startswith('precision of single images: KeyError')
+
+
+def test_features_without_a_metric_are_not_extracted(tmp_path):
+  phantoms = 'phantom:brain?n=4&size=32&contrast=t1'
+  rows = rows_of(
+    tmp_path,
+    phantoms,
+    f'{phantoms}&seed=1',
+    features='inception_v3_random:64',
+    metrics='predicted_dice',
+    segmenter='phantom',
+    dice_predictor='phantom',
+    bootstrap=0,
+  )
+  assert [row.features for row in rows] == ['segmenter:phantom']

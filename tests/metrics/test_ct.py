@@ -56,6 +56,18 @@ def test_of_one_feature(sets):
   assert abs(copying_test(train, test, y).value) < 3
 
 
+def test_ties_survive_the_projection(random):
+  """Integers have ties, which a rotation to principal axes rounds apart."""
+  train, test, y = random.integers(-2, 3, (3, 80, 6)).astype(np.float64)
+  train, test, y = (
+    np.hstack([f, np.zeros((80, 60))]) for f in (train, test, y)
+  )
+  one = np.zeros(80, int)
+  exact = copying_test_in_cells(train, test, y, one, one, one)
+  found = copying_test(train, test, y, cells=1, components=6)
+  np.testing.assert_allclose(found.value, exact.value, rtol=1e-9)
+
+
 def test_sharded_equals_plain(sets, mesh):
   sharded = copying_test(*(shard_rows(mesh, f) for f in sets))
   np.testing.assert_allclose(sharded[:2], copying_test(*sets)[:2], rtol=1e-9)

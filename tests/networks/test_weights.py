@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from genmed_jax.errors import UsageError
 from genmed_jax.networks import weights
 from genmed_jax.networks.weights import Rule
 
@@ -70,6 +71,24 @@ def test_folded_batch_norm_is_batch_norm(random):
   del given['A.bn.running_var']
   with pytest.raises(ValueError, match='no A.bn.running_var'):
     weights.fold_batch_norm(given, epsilon=1e-3)
+
+
+@pytest.mark.parametrize(
+  ('conv', 'norm'), [((4, 2, 1, 1), 3), ((4, 2), 4), ((4,), 4)]
+)
+def test_batch_norm_of_another_shape_is_refused(conv, norm):
+  given = {'A.conv.weight': np.ones(conv, np.float32)} | {
+    f'A.bn.{part}': np.ones(norm, np.float32)
+    for part in ('weight', 'bias', 'running_mean', 'running_var')
+  }
+  with pytest.raises(UsageError, match='A.conv and A.bn are not of one shape'):
+    weights.fold_batch_norm(given, epsilon=1e-3)
+
+
+def test_a_broken_manifest_is_named(tmp_path):
+  (tmp_path / 'manifest.json').write_text('{')
+  with pytest.raises(UsageError, match='manifest.json is broken'):
+    weights.load(tmp_path)
 
 
 def test_torch_files_that_run_code_are_refused(tmp_path):

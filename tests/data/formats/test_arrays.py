@@ -9,6 +9,16 @@ from genmed_jax.data.formats import open_source
 from genmed_jax.data.source import Source
 
 
+@pytest.mark.parametrize('suffix', ['npy', 'npz'])
+def test_images_of_the_other_byte_order(tmp_path, random, suffix):
+  images = random.integers(0, 60_000, (4, 5, 6)).astype('>u2')
+  path = tmp_path / f'a.{suffix}'
+  np.save(path, images) if suffix == 'npy' else np.savez(path, images=images)
+  found = open_source(str(path)).read(1)
+  assert found.dtype == np.uint16
+  np.testing.assert_array_equal(found[:, :, 0], images[1])
+
+
 @pytest.mark.parametrize('channels', [(), (1,), (3,)])
 def test_image_files(tmp_path, random, channels):
   images = random.random((4, 5, 6, *channels))

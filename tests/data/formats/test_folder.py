@@ -1,10 +1,12 @@
 import os
 
 import numpy as np
+from PIL import Image
 import pytest
 
 from genmed_jax.data.formats import open_source
 from genmed_jax.data.source import Source
+from genmed_jax.errors import DecodeError
 
 
 def test_folder_is_sorted_and_classed_by_its_first_sub_folder(
@@ -69,3 +71,29 @@ def test_masks_beside_images_are_masks(image_folder, images):
   np.testing.assert_array_equal(
     source.take(np.array([1])).read_mask(0), images[3] > 0
   )
+
+
+def _write(path, pixels):
+  Image.fromarray(pixels).save(path)
+
+
+def _break(path):
+  path.write_bytes(path.read_bytes()[:40])
+
+
+@pytest.mark.parametrize(
+  ('spoil', 'reason'),
+  [
+    (lambda path: _write(path, np.zeros((4, 5), np.uint8)), r'it is \(4, 5\)'),
+    (_break, ''),
+  ],
+)
+def test_masks_that_cannot_be_used_are_named(
+  image_folder, images, spoil, reason
+):
+  root = image_folder('set', images[:3])
+  (root / '001.png').rename(root / '000_mask.png')
+  spoil(root / '000_mask.png')
+  source = open_source(str(root))
+  with pytest.raises(DecodeError, match=f'_mask.png cannot be used: {reason}'):
+    source.read_mask(0)

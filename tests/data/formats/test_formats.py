@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from genmed_jax.data.formats import open_source
+from genmed_jax.errors import UsageError
 
 
 def test_names(image_folder, images):
@@ -64,3 +65,11 @@ def test_arrays_are_limited_as_files_are(image_folder, images):
     drawn = open_source(array, limit=3, seed=1)
     np.testing.assert_array_equal(drawn.numbers, files.numbers)
   np.testing.assert_array_equal(drawn.values, images[files.numbers, 0])
+
+
+@pytest.mark.parametrize('option', ['source', 'root'])
+def test_no_such_home_folder(tmp_path, option):
+  (tmp_path / 'a.csv').write_text('path\nx.png\n')
+  given = {'source': str(tmp_path / 'a.csv')} | {option: '~nobody-here/x'}
+  with pytest.raises(UsageError, match='there is no such home folder'):
+    open_source(given.pop('source'), **given)
