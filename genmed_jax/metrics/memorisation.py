@@ -96,11 +96,14 @@ def memorisation_index(
     the resolution: 5 % of honest images are above it.
 
   Raises:
-    ValueError: if all held-out distances are equal, or 5 % of them zero
-      (``Undefined``).
+    ValueError: if all held-out distances are equal, or 5 % of them within the
+      resolution (``Undefined``).
   """
-  if len(held_out) and np.quantile(held_out, 0.05) <= resolution:
-    raise Undefined('5 % of honest images are copies of training images, too')
+  copies = 100 * np.mean(held_out <= resolution) if len(held_out) else 0.0
+  if copies >= 5:
+    raise Undefined(
+      f'{copies:.3g} % of held-out images are copies of training images'
+    )
   deviation = np.std(held_out, ddof=1) if len(held_out) > 1 else 0.0
   if deviation == 0:
     raise Undefined('held-out images are all as far from training ones')

@@ -112,7 +112,7 @@ def test_index_needs_honest_images_that_are_no_copies(random):
     'memorised', metrics.Comparison(*map(feature_set, (train, made)))
   )
   assert found.value is None
-  assert found.notes[0].startswith('5 % of honest images are copies')
+  assert found.notes[0].startswith('100 % of held-out images are copies')
 
 
 def test_copies_are_counted_by_their_pixels(with_copies):
