@@ -14,6 +14,7 @@ from PIL import Image  # noqa: E402
 import pytest  # noqa: E402
 
 from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.metrics import base
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -29,6 +30,14 @@ def programs(tmp_path_factory, worker_id):
   for name, value in settings.items():
     jax.config.update(name, value)
     os.environ[name.upper()] = str(value)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def few_splits():
+  """Errors take as much code with few splits, and less time."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(base, 'SPLITS', 4)
+    yield
 
 
 @pytest.fixture(params=[1, 4], ids='{}dev'.format)

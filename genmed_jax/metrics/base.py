@@ -17,7 +17,7 @@ T = TypeVar('T')
 
 FEATURES = 'features'  # What a metric reads unless it says otherwise.
 
-_SPLITS = 10  # Into parts, behind an error.
+SPLITS = 10  # Into parts, behind an error.
 _LARGEST_PART = 5000  # Images in a part, which is a half where it is smaller.
 _SMALLEST_PART = 30
 
@@ -223,7 +223,7 @@ class Comparison:
         for side in zip(*sides, strict=True)
       )
 
-    return [pair() for _ in range(_SPLITS)]
+    return [pair() for _ in range(SPLITS)]
 
   @functools.cached_property
   def halves(self) -> 'Comparison':
