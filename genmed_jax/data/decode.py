@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')
 
@@ -41,3 +41,11 @@ def read_image(path: Path) -> np.ndarray:
     pixels = np.asarray(image)
   pixels = pixels.astype(pixels.dtype.newbyteorder('='), copy=False)
   return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def image_size(path: Path) -> tuple[int, int]:
+  """Height and width of what :func:`read_image` gives, out of the header."""
+  with Image.open(path) as image:
+    width, height = image.size
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+  return (width, height) if turned else (height, width)

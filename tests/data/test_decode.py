@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from genmed_jax.data.decode import read_image
+from genmed_jax.data.decode import image_size, read_image
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 RGB = np.stack([GREY, GREY[::-1], 255 - GREY], axis=-1)
@@ -74,6 +74,15 @@ def test_exif_orientation_is_applied(tmp_path):
   exif[0x0112] = 6  # Turned a quarter clockwise to be seen upright.
   read = saved(tmp_path, image, exif=exif)
   np.testing.assert_array_equal(read[..., 0], np.rot90(GREY, -1))
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_the_header_tells_the_size_that_is_read(tmp_path, orientation):
+  image = Image.fromarray(GREY)
+  exif = image.getexif()
+  exif[0x0112] = orientation
+  read = saved(tmp_path, image, exif=exif)
+  assert image_size(tmp_path / 'image.png') == read.shape[:2]
 
 
 def test_several_frames_have_no_single_image(tmp_path):

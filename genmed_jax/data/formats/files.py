@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genmed_jax.data.decode import read_image
+from genmed_jax.data.decode import image_size, read_image
 from genmed_jax.data.source import file_stamp, Source
 from genmed_jax.errors import DecodeError, UsageError
 
@@ -46,7 +46,7 @@ def _read_mask(root: Path, item: str, mask: str) -> np.ndarray:
   Raises:
     DecodeError: if the mask cannot be used.
   """
-  size = read_image(root / item).shape[:2]
+  size = image_size(root / item)
   if not mask:
     return np.zeros(size, bool)
   try:
