@@ -90,7 +90,7 @@ def batches(
 
 
 def pixel_hash(image: np.ndarray) -> np.ndarray:
-  """What tells an image ``[h, w, c]`` from every other one, ``[HASH]`` uint8.
+  """Hash of an image ``[h, w, c]``, ``[HASH]`` uint8, equal for copies alone.
 
   Depth counts; equal channels are as good as one, and it makes no difference
   how a value is stored.

@@ -186,7 +186,7 @@ class Extractor:
     return self._apply(self._state, self._preprocess(images, sizes))
 
   def _moves(self, outputs: dict, rolled: dict | None) -> np.ndarray:
-    """How far the features of a batch move when it is rolled by half."""
+    """Distances of a batch's features from those of it rolled, ``[b]``."""
     if rolled is None:
       return np.zeros(self.batch_size, np.float32)
     here, there = (

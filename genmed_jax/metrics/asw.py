@@ -6,12 +6,7 @@ import numpy as np
 from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.rows import host_rows, map_rows, Rows
-from genmed_jax.metrics.base import (
-  Aspect,
-  Comparison,
-  Measured,
-  Metric,
-)
+from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 

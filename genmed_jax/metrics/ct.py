@@ -11,12 +11,7 @@ from genmed_jax.engine.moments import moments
 from genmed_jax.engine.nearest import search
 from genmed_jax.engine.rows import as_rows, host_rows, map_rows
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import (
-  Aspect,
-  Comparison,
-  Measured,
-  Metric,
-)
+from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
 from genmed_jax.metrics.memorisation import held_out_note
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
@@ -207,7 +202,7 @@ def _mann_whitney(
 def _exceeded(
   values: np.ndarray, others: np.ndarray, resolution: float
 ) -> np.ndarray:
-  """How many of the others each value exceeds, ties half."""
+  """Number of the others that each value exceeds; a tie counts a half."""
   others = np.sort(others)
   below = np.searchsorted(others, values - resolution, 'left')
   up_to = np.searchsorted(others, values + resolution, 'right')

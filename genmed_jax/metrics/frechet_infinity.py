@@ -19,12 +19,7 @@ from genmed_jax.engine.rows import (
   take_rows,
 )
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import (
-  Aspect,
-  Comparison,
-  Measured,
-  Metric,
-)
+from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
 from genmed_jax.metrics.frechet import (
   fd_of_comparison,
   fewer_than_features,

@@ -9,12 +9,7 @@ from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.rows import fold_rows
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import (
-  Aspect,
-  Comparison,
-  Measured,
-  Metric,
-)
+from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 

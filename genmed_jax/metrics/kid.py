@@ -18,12 +18,7 @@ from genmed_jax.engine.kernel_sums import (
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.rows import take_rows
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import (
-  Aspect,
-  Comparison,
-  Measured,
-  Metric,
-)
+from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
 from genmed_jax.metrics.mmd import (
   cmmd_of,
   median_distance,

@@ -23,12 +23,7 @@ from genmed_jax.engine.mixture import (
 )
 from genmed_jax.engine.rows import Rows, shard_rows
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import (
-  Aspect,
-  Comparison,
-  Measured,
-  Metric,
-)
+from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
 from genmed_jax.metrics.memorisation import held_out_note
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate

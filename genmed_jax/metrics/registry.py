@@ -195,13 +195,13 @@ def attempt(metric: str | Metric, comparison: Comparison) -> Score:
   try:
     return score(metric, comparison)
   except Exception as error:
-    if jax.process_count() > 1:
-      raise
     return Score(None, None, (f'failed: {described(error)}',), failed=True)
 
 
 def described(error: Exception) -> str:
-  """A bug in a line; where it is, if messages are verbose."""
+  """A bug in a line, in a run of one process; raised in one of several."""
+  if jax.process_count() > 1:
+    raise error
   logging.debug('a metric failed', exc_info=error)
   return ' '.join(f'{type(error).__name__}: {error}'.split())
 

@@ -14,12 +14,7 @@ from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.program import program
 from genmed_jax.engine.rows import host_rows
 from genmed_jax.engine.tiles import end_of, map_tiles
-from genmed_jax.metrics.base import (
-  Aspect,
-  Comparison,
-  Measured,
-  Metric,
-)
+from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 

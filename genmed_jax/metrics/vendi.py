@@ -11,12 +11,7 @@ from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.moments import outer_products
 from genmed_jax.engine.rows import host_rows, map_rows
-from genmed_jax.metrics.base import (
-  Aspect,
-  Comparison,
-  Measured,
-  Metric,
-)
+from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
