@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks import measure
 from genmed_jax import metrics
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.feature_set import LocalFeatures
+from genmed_jax.engine.local_features import LocalFeatures
 from genmed_jax.engine.progress import progress
 from genmed_jax.metrics.base import FEATURES
 

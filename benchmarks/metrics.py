@@ -18,10 +18,10 @@ from benchmarks.inputs import features
 from genmed_jax import metrics
 from genmed_jax.engine import memory
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.feature_set import LocalFeatures
+from genmed_jax.engine.local_features import LocalFeatures
 from genmed_jax.engine.rows import shard_rows
 from genmed_jax.metrics.base import FEATURES
-from genmed_jax.metrics.kid import all_discrepancies
+from genmed_jax.metrics.kernel_discrepancies import all_discrepancies
 from genmed_jax.metrics.memorisation import authenticity_of
 from genmed_jax.metrics.prdc import prdc_of
 

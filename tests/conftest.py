@@ -14,7 +14,7 @@ from PIL import Image  # noqa: E402
 import pytest  # noqa: E402
 
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.metrics import base
+from genmed_jax.metrics import splits
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -36,7 +36,7 @@ def programs(tmp_path_factory, worker_id):
 def few_splits():
   """Errors take as much code with few splits, and less time."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(base, 'SPLITS', 4)
+    patch.setattr(splits, 'SPLITS', 4)
     yield
 
 

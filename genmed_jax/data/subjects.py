@@ -1,15 +1,28 @@
 """Subjects of images, and splits of a source by subject."""
 
+from collections.abc import Mapping, Sequence
+import hashlib
 import re
+from typing import Protocol
 
 import numpy as np
 
-from genmed_jax.data.source import Source
 from genmed_jax.errors import UsageError
 
 
+class Named(Protocol):
+  """Images, or features of them, that have names and labels."""
+
+  name: str
+  ids: Sequence[str]
+  labels: Mapping[str, np.ndarray]
+
+  def __len__(self) -> int:
+    """Number of images."""
+
+
 def find_subjects(
-  source: Source, column: str | None, pattern: str | None
+  source: Named, column: str | None, pattern: str | None
 ) -> np.ndarray:
   """The subject of every image, ``[n]``; each its own if they are unknown.
 
@@ -43,6 +56,17 @@ def find_subjects(
       f'{source.ids[found.index(None)]!r}'
     )
   return np.array(found)
+
+
+def numbers_of(subjects: Sequence[str]) -> np.ndarray:
+  """Numbers of subjects, ``[n]`` int64, the same for equal names anywhere."""
+  digests = (
+    hashlib.blake2b(name.encode(errors='surrogateescape'), digest_size=8)
+    for name in subjects
+  )
+  return np.array(
+    [int.from_bytes(d.digest(), signed=True) for d in digests], np.int64
+  )
 
 
 def split_by_subject(

@@ -17,6 +17,8 @@ from genmed_jax.engine.tiles import (
   write_tile,
 )
 
+SET = 'set'  # What is known of a row: the number of its set, -1 for padding.
+
 
 def fold_block(
   rows: tuple[Rows, Any],
@@ -32,7 +34,8 @@ def fold_block(
   """Folds rows against columns, tile by tile.
 
   Args:
-    rows: Features ``[n, d]`` and what is known of each row, ``[n, ...]``.
+    rows: Features ``[n, d]`` and what is known of each row, ``[n, ...]``. Where
+      that has a :data:`SET`, only pairs of one set count.
     columns: Features ``[m, d]`` and what is known of each column.
     states: What is folded for each row, ``[n, ...]``, and for each column,
       ``[m, ...]``. With a single state the columns are the rows: pairs above
@@ -50,6 +53,7 @@ def fold_block(
   """
   n, m = rows[0].mask.shape[0], columns[0].mask.shape[0]
   same = len(states) == 1
+  several = isinstance(rows[1], dict) and SET in rows[1]
   a = tile_size(n, tiles[0])
   b = a if same else tile_size(m, tiles[1])
   down_end, right_end = (
@@ -62,6 +66,13 @@ def fold_block(
     centred = _centred(x.values, origin, dtype)
 
     def right(j, states):
+      if not several:
+        return one_tile(j, states)
+      (_, column_info), _ = read_tile(columns, j, b)
+      meet = _share_a_set(row_info[SET], column_info[SET])
+      return lax.cond(meet, one_tile, lambda _, states: states, j, states)
+
+    def one_tile(j, states):
       (y, column_info), fresh_column = read_tile(columns, j, b)
       # Without a transpose: TPUs would lay all columns out anew for it, where
       # they emulate float64.
@@ -75,6 +86,8 @@ def fold_block(
       if same:
         row, column = tile_start(n, i, a), tile_start(m, j, b)
         valid &= row + jnp.arange(a)[:, None] < column + jnp.arange(b)
+      if several:
+        valid &= row_info[SET][:, None] == column_info[SET]
       row_state, column_state = states[0], states[-1]
       row_state = _fold_tile(
         updates[0], products, valid, row_info, column_info, row_state, i, 1
@@ -96,6 +109,14 @@ def fold_block(
     return lax.fori_loop(i if same else 0, right_end, right, states)
 
   return lax.fori_loop(0, down_end, down, tuple(states))
+
+
+def _share_a_set(*numbers) -> jax.Array:
+  """Whether two tiles may hold rows of one set, whose rows lie together."""
+  most = [number.max() for number in numbers]
+  nobody = jnp.iinfo(numbers[0].dtype).max
+  least = [jnp.where(n < 0, nobody, n).min() for n in numbers]
+  return (least[0] <= most[1]) & (least[1] <= most[0])
 
 
 def _fold_tile(update, products, valid, own_info, other_info, state, t, axis):

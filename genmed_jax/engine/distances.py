@@ -8,6 +8,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from genmed_jax.engine import mesh as mesh_lib
+from genmed_jax.engine.blocks import SET
 from genmed_jax.engine.mesh import DATA_AXIS
 from genmed_jax.engine.pairs import others, own
 from genmed_jax.engine.rows import Rows, TILE
@@ -16,12 +17,16 @@ from genmed_jax.engine.tiles import end_of, map_tiles
 _PARTNERS_TILE = 128  # Rows whose partners are gathered at once.
 
 
-def pair_info(x: Rows, origin: jax.Array) -> dict[str, jax.Array]:
+def pair_info(
+  x: Rows, origin: jax.Array, number: jax.Array | None = None
+) -> dict[str, jax.Array]:
   """Per-row values for folds over distances: place and squared norm.
 
   Args:
     x: This device's features ``[n, d]``.
     origin: ``[d]`` float64, of the products.
+    number: ``[n]``, the set of every row, which is shown that set alone; None
+      for rows of one set.
   """
   n, width = x.values.shape
 
@@ -31,7 +36,8 @@ def pair_info(x: Rows, origin: jax.Array) -> dict[str, jax.Array]:
 
   norm = map_tiles(x.values, squares, tile=TILE, end=end_of(x.mask))
   first = lax.axis_index(DATA_AXIS).astype(jnp.int32) * n
-  return {
+  several = {} if number is None else {SET: number}
+  return several | {
     'index': first + jnp.arange(n, dtype=jnp.int32),
     'norm': norm,
     'rounding': rounding(width) * norm,

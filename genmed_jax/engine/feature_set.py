@@ -4,9 +4,8 @@ A set that is compared with many others is fitted, or searched for neighbours,
 once.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
-import copy
 from typing import TypeVar
 
 import jax
@@ -16,13 +15,7 @@ import numpy as np
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.moments import row_statistics, RowStatistics
-from genmed_jax.engine.rows import (
-  gather,
-  host_rows,
-  Rows,
-  shard_rows,
-  take_rows,
-)
+from genmed_jax.engine.rows import host_rows, Rows, take_rows
 
 T = TypeVar('T')
 
@@ -136,152 +129,26 @@ class FeatureSet:
     return host_rows(*self.rows)
 
 
-class LocalFeatures(FeatureSet):
-  """Features of which every process holds a share on its host.
+def get_each(
+  sets: Sequence[FeatureSet],
+  function: Callable[..., T],
+  of_each: Callable[..., list[T]],
+  **options,
+) -> list[T]:
+  """``get(function, **options)`` of every set; what is missing, together.
 
-  They are laid over the mesh when they are first used: those of a whole set
-  for good, those of a part for as long as a kernel uses them, so that many
-  parts may be drawn.
+  Args:
+    sets: Of one width.
+    function: As of :meth:`FeatureSet.get`.
+    of_each: The same of a list of sets.
+    **options: Of both.
   """
-
-  def __init__(
-    self,
-    mesh: Mesh,
-    values: np.ndarray,
-    outputs: Mapping[str, np.ndarray] | None = None,
-    *,
-    resolution: float = 0.0,
-  ):
-    """Points at this process's share; nothing is computed yet.
-
-    Args:
-      mesh: The devices.
-      values: The share ``[n, d]``.
-      outputs: Named outputs of the network for the same images, ``[n, ...]``.
-      resolution: Distance within which features count as equal.
-    """
-    self._mesh = mesh
-    self._values = values
-    self._outputs = outputs or {}
-    self._resolution = resolution
-    self._items = np.arange(len(values))
-    self._whole = None
-    self._laid = None
-    self._users = 0
-    self._kept = {}
-
-  @property
-  def rows(self) -> Rows:
-    """Features over the mesh, ``[n, d]``."""
-    if self._laid is not None:
-      return self._laid
-    with jax.enable_x64(True):  # Or float64 features would be cut.
-      rows = shard_rows(self._mesh, self._share())
-    if self._users or self._is_whole:
-      self._laid = rows
-    return rows
-
-  @contextlib.contextmanager
-  def in_use(self) -> Iterator[None]:
-    """Keeps the rows on the devices while the block runs."""
-    self._users += 1
-    try:
-      yield
-    finally:
-      self._users -= 1
-      if not (self._users or self._is_whole):
-        self._laid = None
-
-  @property
-  def count(self) -> int:
-    """Number of images, on all processes."""
-    return self.get(_count_of_shares)
-
-  @property
-  def is_finite(self) -> bool:
-    """Whether every feature is finite."""
-    if not self._is_whole:
-      return self._whole.is_finite or self.get(_are_shares_finite)
-    return self.get(_are_shares_finite)
-
-  @property
-  def resolution(self) -> float:
-    """Distance within which features count as equal."""
-    return self.get(_resolution_of_shares)
-
-  @property
-  def origin(self) -> np.ndarray:
-    """A place amid the images; of a part, that of the whole set."""
-    return super().origin if self._is_whole else self._whole.origin
-
-  @property
-  def spread(self) -> float:
-    """Root of the total variance; of a part, that of the whole set."""
-    return super().spread if self._is_whole else self._whole.spread
-
-  @property
-  def mesh(self) -> Mesh:
-    """The devices."""
-    return self._mesh
-
-  @property
-  def shape(self) -> tuple[int, ...]:
-    """Shape of the share."""
-    return (len(self._items), *self._values.shape[1:])
-
-  @property
-  def outputs(self) -> frozenset[str]:
-    """Names of the outputs that are there."""
-    return frozenset(self._outputs)
-
-  def output(self, name: str) -> FeatureSet:
-    """Another output of the network, of the same images."""
-    whole = LocalFeatures(self._mesh, self._outputs[name])
-    return whole if self._is_whole else whole.part(self._items)
-
-  def part(self, items: np.ndarray) -> 'LocalFeatures':
-    """The images at these places of the share, ascending."""
-    part = copy.copy(self)
-    part._items = self._items[items]
-    part._whole = self if self._is_whole else self._whole
-    part._laid, part._users, part._kept = None, 0, {}
-    return part
-
-  def pick(self, chosen: np.ndarray) -> FeatureSet:
-    """The images at these places among those of all processes."""
-    start, _ = mesh_lib.global_rows(len(self._items))
-    places = np.arange(start, start + len(self._items))
-    return self.part(np.flatnonzero(np.isin(places, chosen)))
-
-  def to_host(self) -> np.ndarray:
-    """Features of all processes, ``[n, d]``, on every process."""
-    return gather(self._mesh, self._share())
-
-  @property
-  def _is_whole(self) -> bool:
-    return self._whole is None
-
-  def _share(self) -> np.ndarray:
-    """The share's rows in single precision or better; a copy if need be."""
-    mine = self._values if self._is_whole else self._values[self._items]
-    return mine.astype(np.promote_types(mine.dtype, np.float32), copy=False)
-
-
-def _count_of_shares(x: LocalFeatures) -> int:
-  return mesh_lib.global_rows(len(x._items))[1]
-
-
-def _resolution_of_shares(x: LocalFeatures) -> float:
-  return float(mesh_lib.from_all(np.array(x._resolution)).max())
-
-
-def _are_shares_finite(x: LocalFeatures) -> bool:
-  share = x._share()
-  finite = all(
-    np.isfinite(share[start : start + 4096]).all()
-    for start in range(0, len(share), 4096)
-  )
-  return bool(mesh_lib.from_all(np.array(finite)).all())
+  key = function, tuple(sorted(options.items()))
+  missing = list(dict.fromkeys(x for x in sets if key not in x._kept))
+  if missing:
+    for x, found in zip(missing, of_each(missing, **options), strict=True):
+      x._kept[key] = found
+  return [x._kept[key] for x in sets]
 
 
 def _median_of_sample(x: FeatureSet) -> np.ndarray:

@@ -38,9 +38,9 @@ def on_feature_sets(
 ) -> Callable[..., T]:
   """Makes a kernel of :class:`FeatureSet` take arrays and ``Rows`` too.
 
-  The sets are the kernel's positional parameters, its options are
-  keyword-only. It runs in x64, unless it is not to, and finds its sets
-  checked: matrices of one width, of ``at_least`` images, finite.
+  The sets, or lists of them, are the kernel's positional parameters, its
+  options are keyword-only. It runs in x64, unless it is not to, and finds its
+  sets checked: matrices of one width, of ``at_least`` images, finite.
 
   Raises:
     ValueError: if a set is not a matrix, the widths differ or a feature is
@@ -61,10 +61,15 @@ def on_feature_sets(
   def checked(*args, **kwargs):
     given = signature.bind(*args, **kwargs).arguments
     with jax.enable_x64(True), contextlib.ExitStack() as stack:
-      sets = {name: as_feature_set(given.pop(name)) for name in names}
-      for x in sets.values():
-        stack.enter_context(x.in_use())
-      _check(sets, at_least)
+      sets = {name: given.pop(name) for name in names}
+      if any(isinstance(x, list) for x in sets.values()):
+        for each in zip(*sets.values(), strict=True):
+          _check(dict(zip(names, each, strict=True)), at_least)
+      else:
+        sets = {name: as_feature_set(x) for name, x in sets.items()}
+        for x in sets.values():
+          stack.enter_context(x.in_use())
+        _check(sets, at_least)
       with jax.enable_x64(x64):
         return kernel(**sets, **given)
 
@@ -94,13 +99,15 @@ def _check(sets: dict[str, FeatureSet], at_least: int) -> None:
       )
 
 
-def check_count(at_least: int, **sets: FeatureSet) -> None:
+def check_count(at_least: int, **sets: FeatureSet | list[FeatureSet]) -> None:
   """Raises Undefined unless every set has so many images."""
-  for name, x in sets.items():
-    if x.count < at_least:
-      raise Undefined(
-        f'needs at least {at_least} {_called(name, sets)}images, got {x.count}'
-      )
+  for name, given in sets.items():
+    for x in given if isinstance(given, list) else [given]:
+      if x.count < at_least:
+        raise Undefined(
+          f'needs at least {at_least} {_called(name, sets)}images, '
+          f'got {x.count}'
+        )
 
 
 def _called(name: str, sets: Mapping[str, Any]) -> str:

@@ -55,7 +55,6 @@ def weighted_mmd(
   x: FeatureSet,
   y: FeatureSet,
   asked: list[Weighted],
-  *,
   bandwidth: float = 1.0,
 ) -> list[Columns]:
   """MMD² of the images that each column of weights picks, kernel by kernel.

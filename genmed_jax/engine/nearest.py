@@ -1,5 +1,6 @@
 """Nearest images, in one's own set or in another; see :mod:`views`."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import check_count, on_feature_sets
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.pairs import fold_own_pairs, fold_pairs, pair_program
-from genmed_jax.engine.rows import Rows
+from genmed_jax.engine.stack import Stack, stacks
 from genmed_jax.engine.views import (
   look_again,
   merge,
@@ -49,12 +50,25 @@ def own_neighbours(x: FeatureSet, *, k: int = NEIGHBOURS) -> Nearest:
     ValueError: if a feature is not finite or an image has no ``k`` others
       (``Undefined``).
   """
+  return own_neighbours_of_each([x], k=k)[0]
+
+
+@on_feature_sets
+def own_neighbours_of_each(
+  x: Sequence[FeatureSet], *, k: int = NEIGHBOURS
+) -> list[Nearest]:
+  """:func:`own_neighbours` of many sets; of small ones by a single program."""
   check_count(k + 1, x=x)
+  return [found for (stack,) in stacks(x) for found in _own_of_stack(stack, k)]
+
+
+def _own_of_stack(x: Stack, k: int) -> list[Nearest]:
   rows, origin = x.rows, x.origin
-  view = jax.tree.map(to_host, _own_nearest((rows,), origin, k=k))
+  view = _own_nearest((rows, x.number), origin, k=k, **x.options)
+  view = jax.tree.map(to_host, view)
   places = np.arange(len(rows.mask), dtype=np.int32)
-  look_again(rows, rows, origin, view, itself=places)
-  return in_order(view, rows, rows)
+  look_again(x, x, view, itself=places)
+  return in_order(view, x, x)
 
 
 @on_feature_sets(at_least=1)
@@ -72,44 +86,51 @@ def nearest_neighbours(x: FeatureSet, y: FeatureSet) -> Nearest:
     ValueError: if the widths differ, a feature is not finite or a set is empty
       (``Undefined``).
   """
-  return search(y.rows, x.rows, x.origin)
+  return search(y, x)
 
 
 def search(
-  queries: Rows, database: Rows, origin: np.ndarray, *, dtype=jnp.float32
+  queries: FeatureSet,
+  database: FeatureSet,
+  *,
+  origin: np.ndarray | None = None,
+  dtype=jnp.float32,
 ) -> Nearest:
-  """The nearest row of a database to each query, ``[n, 1]``.
+  """The nearest image of a database to each query, ``[n, 1]``.
 
   Args:
-    queries: Rows ``[n, d]``.
-    database: Rows ``[m, d]``, over the same mesh, one at least.
-    origin: ``[d]``, near the rows.
+    queries: Features ``[n, d]``.
+    database: Features ``[m, d]``, over the same mesh, one at least.
+    origin: ``[d]`` of the products, near the images; the database's if None.
     dtype: Of the products; float64 needs no second look, which is faster
       where rows are narrow.
   """
-  view = _nearest((queries, database), origin, dtype=dtype)
+  queries, database = Stack([queries]), Stack([database])
+  rows = queries.rows, database.rows
+  origin = database.origin if origin is None else origin
+  view = _nearest(rows, origin, dtype=dtype)
   view = jax.tree.map(to_host, view)
   if dtype != jnp.float64:
-    look_again(queries, database, origin, view)
-  return in_order(view, queries, database)
+    look_again(queries, database, view)
+  return in_order(view, queries, database)[0]
 
 
-def in_order(view: dict, queries: Rows, database: Rows) -> Nearest:
-  """The nearest by their exact distances, of the rows that count."""
+def in_order(view: dict, queries: Stack, database: Stack) -> list[Nearest]:
+  """The nearest by their exact distances, of the images of each set."""
   squared, index = view['squared'], view['index']
   order = np.lexsort((index, squared), axis=1)
-  mask = to_host(queries.mask)
-  rank = np.cumsum(to_host(database.mask)) - 1
   squared, index = (
-    np.take_along_axis(values, order, 1)[mask] for values in (squared, index)
+    queries.split(np.take_along_axis(values, order, 1))
+    for values in (squared, index)
   )
-  return Nearest(squared, rank[index])
+  ranks = (database.rank[places] for places in index)
+  return list(map(Nearest, squared, ranks))
 
 
 @pair_program(own=True, static=('k',))
 def _own_nearest(rows, origin, *, k, walk):
-  (x,) = rows
-  info = pair_info(x, origin)
+  x, number = rows
+  info = pair_info(x, origin, number)
   view = fold_own_pairs(
     x,
     walk,

@@ -27,6 +27,7 @@ from genmed_jax.engine.pairs import fold_pairs, others, own, pair_program, Walk
 from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.rows import Rows, spread_rows, take_rows
 from genmed_jax.engine.selection import keep_nearest, nearest_of, NOBODY
+from genmed_jax.engine.stack import Stack
 
 # What can be asked of a view.
 NEAREST = 'nearest'  # The nearest rows.
@@ -193,9 +194,8 @@ def _is_close(queries, view, info, walk):
 
 
 def look_again(
-  queries: Rows,
-  database: Rows,
-  origin: np.ndarray,
+  queries: Stack,
+  database: Stack,
   view: dict[str, np.ndarray],
   *,
   itself: np.ndarray | None = None,
@@ -206,8 +206,7 @@ def look_again(
 
   Args:
     queries: Those who looked.
-    database: Those they looked at.
-    origin: ``[d]``, of the products.
+    database: Those they looked at, over the same mesh.
     view: What they saw, host arrays ``[n, ...]``.
     itself: ``[n]``, the place of a query in the database, if it has one.
     radius: ``[n]``, as of :class:`Balls`, of the queries.
@@ -216,19 +215,21 @@ def look_again(
   positions = np.flatnonzero(view['doubtful'])
   if len(positions) == 0:
     return
-  taken = take_rows(queries, positions)
-  n = len(queries.mask)
+  looked_at, number = database.rows, database.number
+  taken = take_rows(queries.rows, positions)
+  n = len(queries.rows.mask)
   itself = np.full(n, -1, np.int32) if itself is None else itself
   radius = np.zeros(n) if radius is None else radius
-  known = (spread_rows(taken, each[positions]) for each in (itself, radius))
-  balls = Balls.none(database) if balls is None else balls
-  mesh = mesh_of(queries.values)
+  known = [itself, radius] + ([] if number is None else [queries.number])
+  known = [spread_rows(taken, each[positions]) for each in known]
+  balls = Balls.none(looked_at) if balls is None else balls
+  mesh = mesh_of(looked_at.values)
   # One program for whatever was asked: the nearest come first.
   k = max(NEIGHBOURS, view['index'].shape[1] if 'index' in view else 0)
-  rows = taken, database, *known, balls
-  again = jax.tree.map(
-    to_host, _look_again(rows, origin, k=k, **second_look_options(mesh))
-  )
+  rows = taken, looked_at, known, balls, number
+  options = second_look_options(mesh)
+  again = _look_again(rows, database.origin, k=k, **options)
+  again = jax.tree.map(to_host, again)
   mask = to_host(taken.mask)
   for name, kept in view.items():
     values = again[name][mask]
@@ -248,8 +249,8 @@ def second_look_options(mesh: Mesh) -> dict:
 
 @pair_program(static=('k',))
 def _look_again(rows, origin, *, k, walk):
-  queries, database, itself, radius, balls = rows
-  info = pair_info(queries, origin)
+  queries, database, (itself, radius, *numbers), balls, number = rows
+  info = pair_info(queries, origin, *numbers)
   view, _ = fold_pairs(
     queries,
     database,
@@ -257,7 +258,7 @@ def _look_again(rows, origin, *, k, walk):
     origin=origin,
     row_update=see(EVERYTHING, walk.top_k),
     row_info=info | {'itself': itself, 'radius': radius},
-    column_info=pair_info(database, origin) | balls._asdict(),
+    column_info=pair_info(database, origin, number) | balls._asdict(),
     row_state=start(queries, EVERYTHING, k, walk),
   )
   return settled(queries, database, view, info, walk)

@@ -153,6 +153,18 @@ class EvaluationConfig(ScoringConfig):
     help='Column to score group by group as well; class for the sub-folders.',
     group=IMAGES,
   )
+  subject_column: str | None = option(
+    None,
+    help='Column of the subject of an image. Images of one subject are alike: '
+    'errors and floors are taken over subjects.',
+    group=IMAGES,
+  )
+  subject_pattern: str | None = option(
+    None,
+    help='Regular expression that finds the subject in the file name of a real '
+    'image: its first group, or the whole match.',
+    group=IMAGES,
+  )
   on_error: str = option(
     'fail',
     help='A file that cannot be used ends the run, or is left out, counted '

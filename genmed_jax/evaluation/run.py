@@ -8,7 +8,8 @@ import numpy as np
 
 from genmed_jax import options
 from genmed_jax.data.features import Features
-from genmed_jax.engine.feature_set import LocalFeatures
+from genmed_jax.data.subjects import find_subjects, numbers_of
+from genmed_jax.engine.local_features import LocalFeatures
 from genmed_jax.engine.mesh import data_mesh
 from genmed_jax.engine.progress import by_name
 from genmed_jax.engine.rows import gather
@@ -16,8 +17,14 @@ from genmed_jax.errors import UsageError
 from genmed_jax.evaluation.config import EvaluationConfig
 from genmed_jax.evaluation.sets import ImageSet, open_sets, Sets
 from genmed_jax.evaluation.spaces import check, FeatureSpace, load_spaces
-from genmed_jax.metrics import Comparison, Metric, Score
-from genmed_jax.metrics.registry import attempt, columns_of, described, floor
+from genmed_jax.metrics import Comparison
+from genmed_jax.metrics.registry import (
+  attempt,
+  columns_of,
+  described,
+  floor,
+  score,
+)
 from genmed_jax.report.evaluation import Evaluation
 from genmed_jax.report.provenance import environment
 from genmed_jax.report.results import OVERALL, Result
@@ -130,7 +137,6 @@ class RealImages:
       for each in (sets.reference, sets.train, sets.test)
     )
     self._of_group = functools.cache(self._find)
-    self._floors = {}
 
   def score(
     self, generated: Features, ids: dict[int, str], groups: Sequence[str] = ()
@@ -181,8 +187,13 @@ class RealImages:
     )
 
   def _find(self, group: str | None) -> list[LocalFeatures | None]:
-    sets = self._reference, self._train, self._test
-    return [None if each is None else self._part(each, group) for each in sets]
+    return [
+      None if each is None else self._part(each, group) for each in self._sets
+    ]
+
+  @property
+  def _sets(self) -> tuple[Features | None, ...]:
+    return self._reference, self._train, self._test
 
   def _part(self, features: Features, group: str | None) -> LocalFeatures:
     whole = LocalFeatures(
@@ -190,12 +201,25 @@ class RealImages:
       features.values,
       features.outputs,
       resolution=features.resolution,
+      subjects=self._subjects(features),
     )
     column = self._config.group_by
     # Training images may come without the column, and then serve whole.
     if group is None or column not in features.labels:
       return whole
     return whole.part(np.flatnonzero(features.labels[column] == group))
+
+  def _subjects(self, features: Features) -> np.ndarray | None:
+    """Numbers of the subjects of images; None if they are unknown.
+
+    A pattern says nothing of generated images, which may be of nobody.
+    """
+    column, pattern = self._config.subject_column, self._config.subject_pattern
+    is_real = any(features is each for each in self._sets)
+    known = column in features.labels or (is_real and (column or pattern))
+    if not known:
+      return None
+    return numbers_of(find_subjects(features, column, pattern))
 
   def _rows(
     self,
@@ -210,8 +234,9 @@ class RealImages:
     left_out = (f'{skipped} images were left out',) if skipped else ()
     desc = f'{generated.name} {"" if group is None else group}'.strip()
     for metric_name, metric in by_name(space.metrics, desc):
-      found = attempt(metric, comparison)
-      least = self._floor(metric, group, comparison)
+      found, least = (
+        attempt(function, metric, comparison) for function in (score, floor)
+      )
       for each, what in ((found, 'value'), (least, 'floor')):
         if each.failed:
           failures.append(f'{what} of {metric_name}, {desc}, {each.notes[-1]}')
@@ -224,18 +249,14 @@ class RealImages:
         found.value,
         *(found.interval or (None, None, None)),
         least.value,
+        least.std_error,
+        least.n,
+        least.value_at_n,
+        least.excess,
         metric.direction,
         *comparison.counts,
-        found.notes + said + left_out,
+        found.notes + least.notes + said + left_out,
       )
-
-  def _floor(
-    self, metric: Metric, group: str | None, comparison: Comparison
-  ) -> Score:
-    key = metric.name, group, comparison.counts[1]
-    if key not in self._floors:
-      self._floors[key] = floor(metric, comparison.halves)
-    return self._floors[key]
 
   def _samples(
     self,

@@ -10,6 +10,7 @@ import numpy as np
 from genmed_jax.data.features import Features
 from genmed_jax.data.formats import open_source
 from genmed_jax.data.source import Source
+from genmed_jax.data.subjects import find_subjects
 from genmed_jax.errors import UsageError
 from genmed_jax.evaluation.config import EvaluationConfig
 from genmed_jax.report.results import OVERALL, samples_file
@@ -75,6 +76,9 @@ def open_sets(config: EvaluationConfig) -> Sets:
     ),
   )
   check_group_column(config.group_by, sets.reference, *sets.generated)
+  for each in (sets.reference, sets.train, sets.test):
+    if each is not None:
+      find_subjects(each, config.subject_column, config.subject_pattern)
   given = {isinstance(each, Features): each.name for each in sets}
   if len(given) > 1:
     raise UsageError(

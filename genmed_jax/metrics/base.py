@@ -4,11 +4,12 @@ from collections.abc import Callable
 import dataclasses
 import enum
 import functools
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from genmed_jax.engine.feature_set import FeatureSet, LocalFeatures
+from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.local_features import LocalFeatures
 from genmed_jax.errors import Undefined
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate, Interval
@@ -16,10 +17,6 @@ from genmed_jax.statistics.intervals import Estimate, Interval
 T = TypeVar('T')
 
 FEATURES = 'features'  # What a metric reads unless it says otherwise.
-
-SPLITS = 10  # Into parts, behind an error.
-_LARGEST_PART = 5000  # Images in a part, which is a half where it is smaller.
-_SMALLEST_PART = 30
 
 
 class Aspect(enum.IntEnum):
@@ -76,6 +73,29 @@ class Measured(NamedTuple):
     return cls(estimate.value, estimate.std_error, notes)
 
 
+class Floor(NamedTuple):
+  """What real images score among themselves; None where undefined.
+
+  Attributes:
+    value: The metric between disjoint parts of the reference.
+    std_error: Its spread over splits.
+    n: Images on either side.
+    value_at_n: The generated set's value at that size.
+    excess: How much worse the generated set is than real images, in units of
+      what chance does to the difference.
+    notes: To be said beside it.
+    failed: Whether the metric has a bug, which the last note describes.
+  """
+
+  value: float | None = None
+  std_error: float | None = None
+  n: int | None = None
+  value_at_n: float | None = None
+  excess: float | None = None
+  notes: tuple[str, ...] = ()
+  failed: bool = False
+
+
 class Score(NamedTuple):
   """One metric of one comparison; ``value`` is None where undefined.
 
@@ -86,9 +106,9 @@ class Score(NamedTuple):
     failed: Whether the metric has a bug, which the last note describes.
   """
 
-  value: float | None
-  interval: Interval | None
-  notes: tuple[str, ...]
+  value: float | None = None
+  interval: Interval | None = None
+  notes: tuple[str, ...] = ()
   failed: bool = False
 
 
@@ -109,6 +129,9 @@ class Metric:
     columns: Its scores of single images.
     alias: Its name on the features that it was defined on.
     headline: Whether tables name it before the others of its aspect.
+    takes_long: Whether its parts of many images are worth few splits.
+    split_worth: What chance does to its excess, of what splits show; see
+      ``floors.excess_of``.
   """
 
   name: str
@@ -121,6 +144,8 @@ class Metric:
   columns: tuple[Column, ...] = ()
   alias: Alias | None = None
   headline: bool = False
+  takes_long: bool = False
+  split_worth: float = 0.5
 
 
 class Comparison:
@@ -131,8 +156,10 @@ class Comparison:
     generated: Synthetic images.
     train: Training images of the generator; the reference where they were
       not given.
+    test: Held-out images; None where they were not given.
     bootstrap: Replicates behind an interval; 0 for no errors at all.
     seed: Of every random choice.
+    siblings: Comparisons that share their functions :func:`of_each`.
   """
 
   def __init__(
@@ -161,7 +188,8 @@ class Comparison:
     self.train = reference if train is None else train
     self.bootstrap = bootstrap
     self.seed = seed
-    self._test = test
+    self.test = test
+    self.siblings = [self]
     self._kept = {}
 
   @property
@@ -172,69 +200,47 @@ class Comparison:
   @property
   def test_given(self) -> bool:
     """Whether held-out images were given."""
-    return self._test is not None
+    return self.test is not None
 
   @property
   def counts(self) -> tuple[int, int]:
     """Numbers of real and generated images."""
     return self.reference.count, self.generated.count
 
-  def get(self, function: Callable[['Comparison'], T]) -> T:
+  def get(self, function: Callable) -> Any:
     """``function(self)``, computed when the first metric asks for it."""
     if function not in self._kept:
-      self._kept[function] = function(self)
+      if getattr(function, 'of_each', False):
+        found = function(self.siblings)
+        for each, result in zip(self.siblings, found, strict=True):
+          each._kept[function] = result
+      else:
+        self._kept[function] = function(self)
     return self._kept[function]
 
   @functools.cached_property
   def held_out(self) -> tuple[FeatureSet, FeatureSet]:
     """Training images, and real images that are not among them."""
-    if self._test is not None:
-      return self.train, self._test
-    half = self.train.count // 2
-    if half < 2:
-      raise Undefined('needs at least 4 training images for halves')
-    random = np.random.default_rng(self.seed)
-    return tuple(self.train.draw(random, self.train.count - half, half))
+    if self.test is not None:
+      return self.train, self.test
+    return self.train.get(halved, seed=self.seed)
 
-  @functools.cached_property
-  def share_of_part(self) -> float:
-    """Share of each set's images that a part of :attr:`parts` has."""
-    most, fewest = max(self.counts), min(self.counts)
-    return min(0.5, max(_LARGEST_PART / most, _SMALLEST_PART / fewest))
 
-  @functools.cached_property
-  def parts(self) -> list[tuple['Comparison', 'Comparison']]:
-    """Pairs of comparisons of disjoint seeded parts of both sets.
+def halved(x: FeatureSet, *, seed: int) -> tuple[FeatureSet, FeatureSet]:
+  """Two random halves of a set, the first at least as large."""
+  half = x.count // 2
+  if half < 2:
+    raise Undefined('needs at least 4 training images for halves')
+  return tuple(x.draw(np.random.default_rng(seed), x.count - half, half))
 
-    Training images are parts of the reference if it stands for them. Those
-    that were given stay whole, and so do held-out ones: a copy of one left
-    out would pass for authentic.
-    """
-    random = np.random.default_rng([self.seed, 1])
-    train = self.train if self.train_given else None
 
-    def pair():
-      sides = (
-        each.draw(random, *(2 * [int(self.share_of_part * each.count)]))
-        for each in (self.reference, self.generated)
-      )
-      return tuple(
-        Comparison(*side, train, self._test, bootstrap=0, seed=self.seed)
-        for side in zip(*sides, strict=True)
-      )
+def of_each(function: T) -> T:
+  """Marks a function of a list of comparisons for :meth:`Comparison.get`.
 
-    return [pair() for _ in range(SPLITS)]
-
-  @functools.cached_property
-  def halves(self) -> 'Comparison':
-    """Two disjoint seeded parts of the reference, one as if generated.
-
-    They are halves, or as large as the generated set if that is smaller.
-    """
-    size = min(self.reference.count // 2, self.generated.count)
-    random = np.random.default_rng(self.seed)
-    parts = self.reference.draw(random, size, size)
-    return Comparison(*parts, bootstrap=0, seed=self.seed)
+  It is called with all siblings of the comparison that asks first.
+  """
+  function.of_each = True
+  return function
 
 
 def mean_of_images(values: np.ndarray, *notes: str) -> Measured:

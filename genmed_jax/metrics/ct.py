@@ -6,10 +6,10 @@ import numpy as np
 import scipy.linalg
 
 from genmed_jax.engine.feature_set import FeatureSet
-from genmed_jax.engine.kernel import on_feature_sets
+from genmed_jax.engine.kernel import as_feature_set, on_feature_sets
 from genmed_jax.engine.moments import moments
 from genmed_jax.engine.nearest import search
-from genmed_jax.engine.rows import as_rows, host_rows, map_rows
+from genmed_jax.engine.rows import host_rows, map_rows
 from genmed_jax.errors import Undefined
 from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
 from genmed_jax.metrics.memorisation import held_out_note
@@ -116,8 +116,8 @@ def _to_nearest(train: np.ndarray, images: np.ndarray) -> np.ndarray:
   # than float32 and a second look.
   origin = np.zeros(train.shape[1])
   with jax.enable_x64(True):
-    sets = as_rows(images), as_rows(train)
-    found = search(*sets, origin, dtype=jnp.float64)
+    sets = as_feature_set(images), as_feature_set(train)
+    found = search(*sets, origin=origin, dtype=jnp.float64)
     return np.sqrt(found.squared[:, 0])
 
 
@@ -126,14 +126,14 @@ def _principal(sets: list[FeatureSet], components: int) -> list[np.ndarray]:
   if sets[0].width <= components:
     mean = sets[0].statistics.mean
     return [each.to_host() - mean for each in sets]
-  mean, axes = _leading(sets[0], components)
+  mean, axes = sets[0].get(_leading, count=components)
   return [
     host_rows(map_rows(each.rows, _project, (mean, axes)), each.rows.mask)
     for each in sets
   ]
 
 
-def _leading(x: FeatureSet, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _leading(x: FeatureSet, *, count: int) -> tuple[np.ndarray, np.ndarray]:
   """Mean ``[d]`` and leading principal axes ``[d, count]``."""
   if x.count < x.width:
     rows = x.to_host().astype(np.float64)
@@ -241,6 +241,7 @@ METRICS = tuple(
     direction=Direction.ZERO,
     measure=measure,
     headline=name == 'ct',
+    takes_long=True,
   )
   for name, measure in (('ct', _ct), ('ct_mode', _ct_mode), ('ct_mem', _ct_mem))
 )

@@ -107,7 +107,7 @@ def _distances(
   context = centre, padded_columns(fit_x.factor)
   z = Rows(map_rows(y, project, context), y.mask)
   real_trace = fit_x.total_variance
-  everyone = None
+  everyone = on_host = None
   distances = []
   for column, (total, square) in enumerate(zip(totals, squares, strict=True)):
     count = drawn[:, column].sum()
@@ -115,8 +115,9 @@ def _distances(
     difference = fit_x.mean - centre - drift
     trace = (square - count * drift @ drift) / (count - 1)
     if count < rank:
-      rows = host_rows(*_take(z, drawn[:, column]))[:, :rank]
-      rows = rows.astype(np.float64)
+      if on_host is None:
+        on_host = host_rows(*z)[:, :rank]
+      rows = on_host[drawn[:, column]].astype(np.float64)
       rows -= drift @ fit_x.factor
       covariance = rows @ rows.T / (count - 1)
     else:
@@ -183,5 +184,6 @@ METRICS = (
     aspect=Aspect.FIDELITY,
     direction=Direction.LOWER,
     measure=_fd_inf,
+    takes_long=True,
   ),
 )

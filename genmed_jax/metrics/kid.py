@@ -1,4 +1,4 @@
-"""KID, and the discrepancies of two sets out of one pass over the pairs."""
+"""Kernel Inception Distance: a mean over random subsets."""
 
 from typing import NamedTuple
 
@@ -8,8 +8,6 @@ from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import on_feature_sets
 from genmed_jax.engine.kernel_sums import (
   Columns,
-  everyone,
-  gaussian_kernel,
   polynomial_kernel,
   union_mmd,
   Weighted,
@@ -17,33 +15,10 @@ from genmed_jax.engine.kernel_sums import (
 )
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.rows import take_rows
-from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import Aspect, Comparison, Measured, Metric
-from genmed_jax.metrics.mmd import (
-  cmmd_of,
-  median_distance,
-  of_whole_sets,
-  unit_weighted,
-)
-from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
 SUBSETS = 100
 SUBSET_SIZE = 1000
-
-
-class Discrepancies(NamedTuple):
-  """Results of :func:`all_discrepancies`.
-
-  Where most real images are copies of one another ``bandwidth`` is 0 and
-  ``gaussian`` None.
-  """
-
-  kid: Estimate
-  polynomial: Estimate
-  gaussian: Estimate | None
-  cmmd: Estimate
-  bandwidth: float
 
 
 @on_feature_sets
@@ -85,70 +60,23 @@ def kid(
   References:
     Bińkowski et al., 2018, section 4.
   """
-  drawn = _Subsets.draw(x, y, subsets, subset_size, seed)
+  drawn = Subsets.draw(x, y, subsets, subset_size, seed)
   if drawn.are_dense:
     (columns,) = weighted_mmd(
       x, y, [Weighted(polynomial_kernel, *drawn.weights())]
     )
   else:
     columns = drawn.gathered(x, y)
-  return _over_subsets(columns, x.count, y.count)
+  return over_subsets(columns, x.count, y.count)
 
 
-@on_feature_sets
-def all_discrepancies(
-  x: FeatureSet, y: FeatureSet, *, seed: int = 2020
-) -> Discrepancies:
-  """:func:`kid`, :func:`polynomial_mmd`, :func:`gaussian_mmd` and :func:`cmmd`.
+class Subsets(NamedTuple):
+  """Choices of images of two sets.
 
-  One pass over the pairs serves the last three, and KID too while the sets are
-  small beside its subsets: a third of the time of three.
-
-  Args:
-    x: Real features, ``[n, d]``.
-    y: Generated features, ``[m, d]``.
-    seed: Of every draw.
-
-  Returns:
-    :class:`Discrepancies`, and the bandwidth that was used.
-
-  Raises:
-    ValueError: if the widths differ, a feature is not finite or a set has
-      fewer than two images.
+  Attributes:
+    sizes: Images in each set.
+    chosen: Places among those that count, each ``[subsets, size]``.
   """
-  sizes = x.count, y.count
-  bandwidth = median_distance(x, seed=seed)
-  drawn = _Subsets.draw(x, y, SUBSETS, SUBSET_SIZE, seed)
-  picked = whole = everyone(*sizes)
-  if drawn.are_dense and not drawn.are_whole:
-    picked = map(np.hstack, zip(whole, drawn.weights(), strict=True))
-  polynomial, gaussian, unit = weighted_mmd(
-    x,
-    y,
-    [
-      Weighted(polynomial_kernel, *picked),
-      Weighted(gaussian_kernel, *whole),
-      unit_weighted(*sizes),
-    ],
-    bandwidth=bandwidth or 1.0,
-  )
-  if drawn.are_whole:
-    subsets = polynomial
-  elif drawn.are_dense:
-    subsets = Columns(*(column[1:] for column in polynomial))
-  else:
-    subsets = drawn.gathered(x, y)
-  return Discrepancies(
-    _over_subsets(subsets, *sizes),
-    of_whole_sets(polynomial, *sizes),
-    of_whole_sets(gaussian, *sizes) if bandwidth else None,
-    cmmd_of(unit, *sizes),
-    bandwidth,
-  )
-
-
-class _Subsets(NamedTuple):
-  """Places of the drawn images among those that count, ``[subsets, size]``."""
 
   sizes: tuple[int, int]
   chosen: tuple[np.ndarray, np.ndarray]
@@ -157,6 +85,7 @@ class _Subsets(NamedTuple):
   def draw(
     cls, x: FeatureSet, y: FeatureSet, subsets: int, size: int, seed: int
   ):
+    """Seeded choices, real images first."""
     sizes = x.count, y.count
     size = min(size, *sizes)
     if {size} == {*sizes}:
@@ -205,7 +134,8 @@ class _Subsets(NamedTuple):
     return Columns(*(np.concatenate(c) for c in zip(*each, strict=True)))
 
 
-def _over_subsets(columns: Columns, n: int, m: int) -> Estimate:
+def over_subsets(columns: Columns, n: int, m: int) -> Estimate:
+  """:func:`kid` of the subsets of sets of ``n`` and ``m``."""
   spread = np.std(columns.value)
   variance = (
     columns.variance_x.mean() / n
@@ -217,48 +147,3 @@ def _over_subsets(columns: Columns, n: int, m: int) -> Estimate:
     float(np.sqrt(variance)),
     {'subset_std': float(spread)},
   )
-
-
-def _discrepancies(c: Comparison) -> Discrepancies:
-  return all_discrepancies(c.reference, c.generated, seed=c.seed)
-
-
-def _kid(c: Comparison) -> Measured:
-  found = c.get(_discrepancies).kid
-  note = f'std over subsets {found.details["subset_std"]:.3g}'
-  if min(c.counts) <= SUBSET_SIZE:
-    note = 'subsets are as large as a set'
-  return Measured.of(found, note)
-
-
-def _mmd_poly(c: Comparison) -> Measured:
-  return Measured.of(c.get(_discrepancies).polynomial)
-
-
-def _mmd_rbf(c: Comparison) -> Measured:
-  found = c.get(_discrepancies)
-  if found.gaussian is None:
-    raise Undefined('too many real images are equal for a bandwidth')
-  return Measured.of(found.gaussian, f'bandwidth {found.bandwidth:.4g}')
-
-
-def _mmd_rbf10(c: Comparison) -> Measured:
-  return Measured.of(c.get(_discrepancies).cmmd)
-
-
-METRICS = tuple(
-  Metric(
-    name=name,
-    aspect=Aspect.FIDELITY,
-    direction=Direction.LOWER,
-    measure=measure,
-    within=(0.0 if name == 'mmd_rbf10' else -np.inf, np.inf),
-    headline=name == 'kid',
-  )
-  for name, measure in (
-    ('kid', _kid),
-    ('mmd_poly', _mmd_poly),
-    ('mmd_rbf', _mmd_rbf),
-    ('mmd_rbf10', _mmd_rbf10),
-  )
-)

@@ -285,6 +285,8 @@ METRICS = tuple(
     direction=direction,
     measure=measure,
     within=(0.0 if name == 'fls' else -np.inf, np.inf),
+    takes_long=True,
+    split_worth=0.35,
   )
   for name, direction, measure in (
     ('fls', Direction.HIGHER, _fls),

@@ -4,6 +4,7 @@ import numpy as np
 
 from genmed_jax.engine.feature_set import FeatureSet, PIXELS
 from genmed_jax.engine.kernel import on_feature_sets
+from genmed_jax.engine.local_features import LocalFeatures
 from genmed_jax.engine.nearest import (
   Nearest,
   nearest_neighbours,
@@ -126,8 +127,17 @@ def held_out_note(c: Comparison) -> tuple[str, ...]:
 def _to_train(c: Comparison) -> Nearest:
   """The nearest training image of each generated one, ``[m, 1]``."""
   if c.train_given:
-    return nearest_neighbours(c.train, c.generated)
+    return c.generated.get(_nearest_in, train=c.train)
   return c.get(neighbours.of_comparison).nearest_real
+
+
+def _nearest_in(y: LocalFeatures, *, train: LocalFeatures) -> Nearest:
+  """The nearest training image of each; of a part, as the whole set found."""
+  if y.drawn is None:
+    return nearest_neighbours(train, y)
+  whole, places = y.drawn
+  found = whole.get(_nearest_in, train=train)
+  return Nearest(*(values[places] for values in found))
 
 
 def _authentic(c: Comparison) -> np.ndarray:

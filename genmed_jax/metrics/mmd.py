@@ -95,7 +95,7 @@ def gaussian_mmd(
     x,
     y,
     [Weighted(gaussian_kernel, *everyone(x.count, y.count))],
-    bandwidth=bandwidth,
+    bandwidth,
   )
   return of_whole_sets(columns, x.count, y.count)
 
@@ -122,14 +122,10 @@ def cmmd(x: FeatureSet, y: FeatureSet) -> Estimate:
   References:
     Jayasumana et al., 2024, section 4.
   """
-  kernel = unit_weighted(x.count, y.count)
+  sizes = x.count, y.count
+  kernel = Weighted(unit_gaussian_kernel, *everyone(*sizes), diagonal=0.0)
   (columns,) = weighted_mmd(x, y, [kernel])
-  return cmmd_of(columns, x.count, y.count)
-
-
-def unit_weighted(n: int, m: int) -> Weighted:
-  """The kernel of :func:`cmmd`, of all of n and m images."""
-  return Weighted(unit_gaussian_kernel, *everyone(n, m), diagonal=0.0)
+  return cmmd_of(columns, *sizes)
 
 
 def cmmd_of(columns: Columns, n: int, m: int) -> Estimate:

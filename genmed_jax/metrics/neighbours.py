@@ -5,18 +5,24 @@ neighbour metric. Decisions are as exact as :mod:`views` makes them: a copy of
 a ball's k-th neighbour lies on its surface.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from genmed_jax.engine.distances import pair_info
-from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.feature_set import FeatureSet, get_each
 from genmed_jax.engine.kernel import check_count, on_feature_sets
 from genmed_jax.engine.mesh import to_host
-from genmed_jax.engine.nearest import in_order, Nearest, own_neighbours
+from genmed_jax.engine.nearest import (
+  in_order,
+  Nearest,
+  own_neighbours,
+  own_neighbours_of_each,
+)
 from genmed_jax.engine.pairs import fold_pairs, pair_program
-from genmed_jax.engine.rows import spread_rows
+from genmed_jax.engine.stack import Stack, stacks
 from genmed_jax.engine.views import (
   Balls,
   BEST,
@@ -30,7 +36,7 @@ from genmed_jax.engine.views import (
   settled,
   start,
 )
-from genmed_jax.metrics.base import Comparison
+from genmed_jax.metrics.base import Comparison, of_each
 
 
 class Neighbourhoods(NamedTuple):
@@ -91,36 +97,83 @@ def neighbourhoods(
     ValueError: if the widths differ, a feature is not finite or an image has
       no k-th neighbour (``Undefined``).
   """
+  return neighbourhoods_of_each([x], [y], k=k, realism_k=realism_k)[0]
+
+
+@on_feature_sets
+def neighbourhoods_of_each(
+  x: Sequence[FeatureSet],
+  y: Sequence[FeatureSet],
+  *,
+  k: int = NEIGHBOURS,
+  realism_k: int = 3,
+) -> list[Neighbourhoods]:
+  """:func:`neighbourhoods` of many pairs of sets, together if they are small.
+
+  Args:
+    x: Real features, each ``[n, d]``.
+    y: Generated features, each ``[m, d]``, as many sets.
+    k: As of :func:`neighbourhoods`.
+    realism_k: Likewise.
+  """
   check_count(max(k, realism_k) + 1, x=x, y=y)
-  own_x = x.get(own_neighbours, k=max(k, realism_k))
-  own_y = y.get(own_neighbours, k=k)
-  origin, resolution = x.origin, max(x.resolution, y.resolution)
-  x, y = x.rows, y.rows
+  for sets, most in ((x, max(k, realism_k)), (y, k)):
+    get_each(sets, own_neighbours, own_neighbours_of_each, k=most)
+  return [
+    found
+    for sides in stacks(x, y)
+    for found in _of_stacks(*sides, k, realism_k)
+  ]
+
+
+def _of_stacks(
+  x: Stack, y: Stack, k: int, realism_k: int
+) -> list[Neighbourhoods]:
+  own_x = [each.get(own_neighbours, k=max(k, realism_k)) for each in x.sets]
+  own_y = [each.get(own_neighbours, k=k) for each in y.sets]
+  resolutions = [
+    max(one.resolution, other.resolution)
+    for one, other in zip(x.sets, y.sets, strict=True)
+  ]
   balls_x, balls_y = (
-    Balls(*(spread_rows(rows, each) for each in balls))
-    for rows, balls in (
-      (x, _balls(own_x, k, realism_k, resolution)),
-      (y, _balls(own_y, k, realism_k, resolution)),
+    _balls_of_stack(side, own, resolutions, k, realism_k)
+    for side, own in ((x, own_x), (y, own_y))
+  )
+  rows = x.rows, y.rows, balls_x, balls_y, (x.number, y.number)
+  seen_x, seen_y = jax.tree.map(
+    to_host, _neighbourhoods(rows, x.origin, **x.options)
+  )
+  look_again(x, y, seen_x, radius=balls_x.radius, balls=balls_y)
+  look_again(y, x, seen_y, balls=balls_x)
+  return list(
+    map(
+      Neighbourhoods,
+      own_x,
+      own_y,
+      x.split(seen_x[HOLDING]),
+      x.split(seen_x[HELD_BY]),
+      y.split(seen_y[HELD_BY]),
+      y.split(seen_y[HELD_BY_CLIPPED]),
+      in_order(seen_y, y, x),
+      y.split(_realism(seen_y, balls_x.core)),
+      len(own_x) * [k],
+      resolutions,
     )
   )
-  seen_x, seen_y = jax.tree.map(
-    to_host, _neighbourhoods((x, y, balls_x, balls_y), origin)
-  )
-  look_again(x, y, origin, seen_x, radius=balls_x.radius, balls=balls_y)
-  look_again(y, x, origin, seen_y, balls=balls_x)
-  mask_x, mask_y = to_host(x.mask), to_host(y.mask)
-  return Neighbourhoods(
-    own_x,
-    own_y,
-    seen_x[HOLDING][mask_x],
-    seen_x[HELD_BY][mask_x],
-    seen_y[HELD_BY][mask_y],
-    seen_y[HELD_BY_CLIPPED][mask_y],
-    in_order(seen_y, y, x),
-    _realism(seen_y, balls_x.core)[mask_y],
-    k,
-    resolution,
-  )
+
+
+def _balls_of_stack(
+  x: Stack,
+  own: Sequence[Nearest],
+  resolutions: Sequence[float],
+  k: int,
+  realism_k: int,
+) -> Balls:
+  balls = [
+    _balls(nearest, k, realism_k, resolution)
+    for nearest, resolution in zip(own, resolutions, strict=True)
+  ]
+  return Balls(*map(x.spread, zip(*balls, strict=True)))
 
 
 def _balls(own: Nearest, k: int, realism_k: int, resolution: float) -> Balls:
@@ -145,15 +198,21 @@ def moved(squared: np.ndarray, step: float) -> np.ndarray:
   return np.maximum(np.sqrt(squared) + step, 0.0) ** 2
 
 
-def of_comparison(c: Comparison) -> Neighbourhoods:
+@of_each
+def of_comparison(compared: Sequence[Comparison]) -> list[Neighbourhoods]:
   """Neighbourhoods of the reference and the generated set."""
-  return neighbourhoods(c.reference, c.generated)
+  return neighbourhoods_of_each(
+    [c.reference for c in compared], [c.generated for c in compared]
+  )
 
 
 @pair_program()
 def _neighbourhoods(rows, origin, *, walk):
-  x, y, balls_x, balls_y = rows
-  info_x, info_y = pair_info(x, origin), pair_info(y, origin)
+  x, y, balls_x, balls_y, numbers = rows
+  info_x, info_y = (
+    pair_info(side, origin, number)
+    for side, number in zip((x, y), numbers, strict=True)
+  )
   of_real = HOLDING, HELD_BY
   of_generated = NEAREST, HELD_BY, HELD_BY_CLIPPED, BEST
   seen_x, seen_y = fold_pairs(

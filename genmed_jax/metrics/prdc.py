@@ -140,7 +140,7 @@ def _metric(name, aspect, measure, *columns, **more) -> Metric:
   )
 
 
-def _share(name, aspect, share_of, *columns) -> Metric:
+def _share(name, aspect, share_of, *columns, **more) -> Metric:
   return _metric(
     name,
     aspect,
@@ -149,6 +149,7 @@ def _share(name, aspect, share_of, *columns) -> Metric:
     within=(0.0, 1.0),
     share_of=share_of,
     headline=True,
+    **more,
   )
 
 
@@ -162,7 +163,7 @@ METRICS = (
       lambda c: c.get(_of_comparison).precision.astype(int),
     ),
   ),
-  _share('recall', Aspect.COVERAGE, 'reference'),
+  _share('recall', Aspect.COVERAGE, 'reference', split_worth=0.4),
   _metric(
     'density',
     Aspect.FIDELITY,
@@ -170,8 +171,9 @@ METRICS = (
     Column(
       'density_count', lambda c: c.get(neighbours.of_comparison).held_by_real
     ),
+    split_worth=0.8,
   ),
-  _share('coverage', Aspect.COVERAGE, 'reference'),
+  _share('coverage', Aspect.COVERAGE, 'reference', split_worth=0.15),
   _metric(
     'realism',
     Aspect.FIDELITY,

@@ -1,9 +1,10 @@
 """The metrics by name, gathered from the modules that declare them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 import difflib
 import importlib
 import pkgutil
+from typing import TypeVar
 
 from absl import logging
 import jax
@@ -11,20 +12,25 @@ import numpy as np
 
 from genmed_jax.engine import memory
 from genmed_jax.errors import Undefined, UsageError
+from genmed_jax.metrics import splits
 from genmed_jax.metrics.base import (
   Column,
   Comparison,
   FEATURES,
+  Floor,
   Measured,
   Metric,
   Score,
 )
+from genmed_jax.statistics.floors import excess_of
 from genmed_jax.statistics.intervals import (
   error_of_halves,
   Interval,
   interval_of,
   interval_of_share,
 )
+
+T = TypeVar('T', Score, Floor)
 
 ALL = 'all'
 
@@ -124,6 +130,13 @@ def check_offered(
       raise UsageError(f'{name} needs {metric.reads}, which {features} {lacks}')
 
 
+def _named(metric: str | Metric) -> Metric:
+  if isinstance(metric, Metric):
+    return metric
+  (name,) = select(metric)
+  return METRICS[_ALIASES.get(name, name)]
+
+
 def score(metric: str | Metric, comparison: Comparison) -> Score:
   """Scores one metric; a set too small for it gives a note, not a number.
 
@@ -131,18 +144,16 @@ def score(metric: str | Metric, comparison: Comparison) -> Score:
     metric: The metric, or its name.
     comparison: The sets.
   """
-  if isinstance(metric, str):
-    (name,) = select(metric)
-    metric = METRICS[_ALIASES.get(name, name)]
+  metric = _named(metric)
   try:
     found = metric.measure(comparison)
   except Undefined as error:
-    return Score(None, None, (str(error),))
+    return Score(notes=(str(error),))
   finally:
     memory.release(comparison.reference, comparison.generated)
   if not np.isfinite(found.value):
-    return Score(None, None, ('overflows: the features are too large',))
-  value = float(np.clip(found.value, *metric.within))
+    return Score(notes=('overflows: the features are too large',))
+  value = _within(metric, found.value)
   if not comparison.bootstrap:
     return Score(value, None, found.notes)
   try:
@@ -160,42 +171,45 @@ def _interval(
 ) -> Interval:
   """The interval of a metric, by its own error or by parts of the sets.
 
+  By parts too where images are of subjects: its own takes every image for one.
   Where the value is cut at an end of its range, those of parts are not, or
   they would all be alike.
   """
-  value = np.clip(found.value, *metric.within)
+  value = _within(metric, found.value)
   error, freedom = found.std_error, np.inf
-  if error is None:
-    differences = [
-      one - other
-      for one, other in (
-        [metric.measure(part).value for part in pair]
-        for pair in comparison.parts
-      )
-    ]
-    error = error_of_halves(differences, comparison.share_of_part)
-    freedom = len(differences)
+  sets = comparison.reference, comparison.generated
+  if error is None or any(each.has_subjects for each in sets):
+    share = comparison.get(splits.share_of_part)
+    size = int(share * max(comparison.counts))
+    values = _values(metric, comparison.get(splits.parts), size)
+    error = error_of_halves(np.diff(values), share)
+    freedom = len(values)
   if metric.share_of:
     return interval_of_share(
       value,
       error,
-      getattr(comparison, metric.share_of).count,
+      getattr(comparison, metric.share_of).independent,
       whole=metric.within[1],
       freedom=freedom,
     )
   return interval_of(value, error, within=metric.within, freedom=freedom)
 
 
-def attempt(metric: str | Metric, comparison: Comparison) -> Score:
-  """:func:`score`, where a bug inside the metric costs that metric alone.
+def attempt(
+  function: Callable[[Metric, Comparison], T],
+  metric: Metric,
+  comparison: Comparison,
+) -> T:
+  """:func:`score` or :func:`floor`, where a bug costs that metric alone.
 
   Not in a run of several processes: an exception on one of them would leave
   the others waiting, so there it ends them all.
   """
   try:
-    return score(metric, comparison)
+    return function(metric, comparison)
   except Exception as error:
-    return Score(None, None, (f'failed: {described(error)}',), failed=True)
+    kind = {score: Score, floor: Floor}[function]
+    return kind(notes=(f'failed: {described(error)}',), failed=True)
 
 
 def described(error: Exception) -> str:
@@ -221,18 +235,52 @@ def columns_of(
     return {}
 
 
-def floor(metric: str | Metric, halves: Comparison) -> Score:
-  """The score of one half of the real set against the other.
-
-  It is what a perfect generator would score with so many images on either
-  side.
+def floor(metric: str | Metric, comparison: Comparison) -> Floor:
+  """What real images score among themselves, and how far a set is from it.
 
   Args:
     metric: The metric, or its name.
-    halves: ``Comparison.halves``.
+    comparison: The sets.
   """
-  if isinstance(metric, str):
-    metric = METRICS[metric]
-  if metric.reads not in (FEATURES, *halves.generated.outputs):
-    return Score(None, None, (f'the reference has no {metric.reads}',))
-  return attempt(metric, halves)
+  metric = _named(metric)
+  if metric.reads not in (FEATURES, *comparison.reference.outputs):
+    return Floor(notes=(f'the reference has no {metric.reads}',))
+  size = comparison.get(splits.floor_size)
+  try:
+    floors = _values(metric, splits.floors(comparison), size)
+  except Undefined as error:
+    return Floor(notes=(f'no floor: {error}',))
+  if not np.isfinite(floors).all():
+    return Floor(notes=('no floor: it overflows',))
+  found = Floor(
+    _within(metric, floors.mean()), float(floors.mean(1).std(ddof=1)), size
+  )
+  try:
+    values = _values(metric, comparison.get(splits.level), size)
+  except Undefined as error:
+    return found._replace(notes=(f'no excess: {error}',))
+  if not np.isfinite(values).all():
+    return found._replace(notes=('no excess: the set overflows',))
+  excess = excess_of(
+    values,
+    floors,
+    metric.direction,
+    counts=comparison.counts,
+    size=size,
+    worth=metric.split_worth,
+    # Of a share, no less than an image is worth.
+    least=metric.within[1] / min(comparison.counts) if metric.share_of else 0,
+  )
+  notes = () if excess is not None else ('no excess: all splits are alike',)
+  value = _within(metric, values.mean())
+  return found._replace(value_at_n=value, excess=excess, notes=notes)
+
+
+def _within(metric: Metric, value: float) -> float:
+  return float(np.clip(value, *metric.within))
+
+
+def _values(metric: Metric, pairs: splits.Pairs, size: int) -> np.ndarray:
+  """A metric of both parts of every split it is worth, ``[S, 2]``."""
+  pairs = pairs[: splits.number_of_splits(metric, size)]
+  return np.array([[metric.measure(c).value for c in pair] for pair in pairs])

@@ -226,6 +226,7 @@ def _metric(name: str) -> Metric:
     direction=Direction.LOWER,
     measure=measure,
     within=(0.0, np.inf),
+    takes_long=True,
   )
 
 

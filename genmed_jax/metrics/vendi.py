@@ -188,6 +188,8 @@ def _metric(name: str, order: float) -> Metric:
     measure=measure,
     within=(1.0, np.inf),
     headline=order == 1.0,
+    takes_long=True,
+    split_worth=0.6,
   )
 
 

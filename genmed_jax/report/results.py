@@ -21,7 +21,12 @@ class Result(NamedTuple):
     std_error: Standard error of the value.
     ci_low: Lower end of its 95 % interval.
     ci_high: Upper end.
-    floor: The metric between two halves of the reference.
+    floor: The metric between disjoint parts of the reference.
+    floor_std_error: Spread of the floor over splits into parts.
+    floor_n: Images in a part.
+    value_at_floor_n: The generated set's value at that size.
+    excess: How much worse it is than the floor, in units of what chance does:
+      sets of fresh real images are within 2 in about 95 of 100 cases.
     direction: Which values are better: lower, higher or target:0.
     n_reference: Number of real images.
     n_generated: Number of generated ones.
@@ -37,6 +42,10 @@ class Result(NamedTuple):
   ci_low: float | None
   ci_high: float | None
   floor: float | None
+  floor_std_error: float | None
+  floor_n: int | None
+  value_at_floor_n: float | None
+  excess: float | None
   direction: Direction
   n_reference: int
   n_generated: int

@@ -11,6 +11,11 @@ from genmed_jax.statistics.agreement import (
   Findings,
 )
 
+_BRACKETS = (
+  'in brackets: the excess over real images, in units of chance; above 2 is '
+  'worse than they are, below -2 better'
+)
+
 AGREEMENT_FILES = ('agreement.csv', 'contradictions.csv')
 
 
@@ -95,9 +100,10 @@ def _lines(
   def cell(row: Result | None) -> str:
     if row is None or row.value is None:
       return '-'
-    if row.std_error is None:
-      return _number(row.value)
-    return with_error.format(_number(row.value), _number(row.std_error, 2))
+    value = _number(row.value)
+    if row.std_error is not None:
+      value = with_error.format(value, _number(row.std_error, 2))
+    return value if row.excess is None else f'{value} ({_signed(row.excess)})'
 
   names = ['features', 'group', 'metric', 'better', *sets, 'floor']
   lines = [list(map(escape, names))]
@@ -114,13 +120,14 @@ def _lines(
 
 
 def _notes(rows: Sequence[Result]) -> list[str]:
-  """Every note, with the metrics and sets that it is about."""
+  """What is in brackets; every note, with its metrics and sets."""
   notes = {}
   for row in rows:
     for note in row.note:
       about = notes.setdefault(note, {}).setdefault(row.generated, [])
       about.append(row.metric)
-  return [
+  brackets = any(row.excess is not None for row in rows)
+  return [_BRACKETS] * brackets + [
     note
     + ': '
     + '; '.join(
@@ -136,6 +143,10 @@ def _escape_latex(cell: str) -> str:
   special |= {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}'}
   special['^'] = r'\textasciicircum{}'
   return ''.join(special.get(c, c) for c in cell)
+
+
+def _signed(excess: float) -> str:
+  return f'{excess:+.1f}' if abs(excess) < 100 else f'{excess:+.0f}'
 
 
 def _number(value: float | None, digits: int = 4) -> str:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
 _NORMAL_95 = 1.959963984540054
 
@@ -66,7 +67,7 @@ def interval_of_share(
   Args:
     value: The share, of ``whole``.
     std_error: Its standard error.
-    count: Number of images.
+    count: Number of images, or of the subjects that they are of.
     whole: 1, or 100 for percent.
     freedom: Degrees of freedom of the error.
 
@@ -105,11 +106,7 @@ def error_of_halves(differences: np.ndarray, share: float = 0.5) -> float:
 
 
 def _quantile(freedom: float) -> float:
-  if np.isinf(freedom):
-    return _NORMAL_95
-  from scipy import stats
-
-  return float(stats.t.ppf(0.975, freedom))
+  return _NORMAL_95 if np.isinf(freedom) else float(stdtrit(freedom, 0.975))
 
 
 def bootstrap_mean(

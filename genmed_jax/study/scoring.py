@@ -14,7 +14,7 @@ from genmed_jax.data.features import Features
 from genmed_jax.data.formats import arrays
 from genmed_jax.data.source import Source
 from genmed_jax.engine import processes
-from genmed_jax.engine.feature_set import LocalFeatures
+from genmed_jax.engine.local_features import LocalFeatures
 from genmed_jax.engine.mesh import data_mesh, from_all, local_share
 from genmed_jax.engine.rows import gather
 from genmed_jax.evaluation.spaces import extractor
@@ -25,7 +25,7 @@ from genmed_jax.metrics import (
   METRICS,
   Score,
 )
-from genmed_jax.metrics.registry import attempt
+from genmed_jax.metrics.registry import attempt, score
 from genmed_jax.networks import FeatureNetwork
 from genmed_jax.report.files import write_file
 from genmed_jax.statistics.direction import Direction
@@ -220,14 +220,14 @@ class Scorer:
       real['test'].whole,
       **options,
     )
-    scores = {name: attempt(m, whole) for name, m in self.chosen.items()}
+    scores = {name: attempt(score, m, whole) for name, m in self.chosen.items()}
     if not self.region_metrics:
       return scores
     if generated.regions:
       part = Comparison(real['reference'].regions, generated.regions, **options)
     for name in self.region_metrics:
       if name in OF_REGION_FEATURES:
-        scores[name] = attempt(OF_REGION_FEATURES[name], part)
+        scores[name] = attempt(score, METRICS[OF_REGION_FEATURES[name]], part)
         continue
       columns = OF_REGION_STATISTICS[name]
       value, error, _ = marginal_wasserstein(

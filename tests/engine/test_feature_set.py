@@ -9,8 +9,9 @@ import pytest
 from genmed_jax import metrics
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine import nearest
-from genmed_jax.engine.feature_set import FeatureSet, LocalFeatures
+from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.kernel import as_feature_set, on_feature_sets
+from genmed_jax.engine.local_features import LocalFeatures
 from genmed_jax.engine.rows import Rows, shard_rows
 from genmed_jax.errors import Undefined
 from genmed_jax.metrics import frechet

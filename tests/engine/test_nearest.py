@@ -5,8 +5,9 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from genmed_jax.engine import nearest as nearest_module
+from genmed_jax.engine.kernel import as_feature_set
 from genmed_jax.engine.nearest import search
-from genmed_jax.engine.rows import as_rows, shard_rows
+from genmed_jax.engine.rows import shard_rows
 from genmed_jax.metrics import nearest_neighbours, own_neighbours
 
 
@@ -56,8 +57,8 @@ def test_float64_products_need_no_second_look(random, monkeypatch):
   x = too_close_for_float32(random)
   monkeypatch.delattr(nearest_module, 'look_again')
   with jax.enable_x64(True):
-    queries, database = as_rows(x[60:61]), as_rows(x[61:])
-    found = search(queries, database, x.mean(0), dtype=jnp.float64)
+    queries, database = map(as_feature_set, (x[60:61], x[61:]))
+    found = search(queries, database, dtype=jnp.float64)
   expected = cdist(x[60:61], x[61:])
   np.testing.assert_array_equal(found.index, [[expected.argmin()]])
   np.testing.assert_allclose(found.squared, [[expected.min() ** 2]], rtol=1e-12)

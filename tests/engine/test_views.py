@@ -5,9 +5,11 @@ from scipy.spatial.distance import cdist
 
 from genmed_jax.engine import views
 from genmed_jax.engine.distances import pair_info
+from genmed_jax.engine.feature_set import FeatureSet
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.pairs import fold_pairs, pair_program
 from genmed_jax.engine.rows import shard_rows, spread_rows
+from genmed_jax.engine.stack import Stack
 from genmed_jax.engine.views import (
   Balls,
   BEST,
@@ -59,11 +61,11 @@ def looked_twice(mesh, sets, balls):
   ]
   seen = jax.tree.map(to_host, first_look((*sides, *spread), origin))
   first = [dict(view) for view in seen]
+  stacked = [Stack([FeatureSet(side)]) for side in sides]
   for i in (0, 1):
     look_again(
-      sides[i],
-      sides[1 - i],
-      origin,
+      stacked[i],
+      stacked[1 - i],
       seen[i],
       radius=spread[i].radius,
       balls=spread[1 - i],
@@ -210,10 +212,10 @@ def test_rows_in_doubt_alone_look_again(random, mesh, n):
     HELD_BY: spread_rows(rows, np.full(n, -7)),
   }
   zeros = np.zeros(len(rows.mask))
+  stack = Stack([FeatureSet(rows)])
   look_again(
-    rows,
-    rows,
-    x.mean(0),
+    stack,
+    stack,
     view,
     itself=np.arange(len(rows.mask), dtype=np.int32),
     balls=Balls(spread_rows(rows, radius), zeros, zeros),
@@ -239,7 +241,8 @@ def test_without_doubt_nobody_looks_again(monkeypatch, mesh):
   rows = shard_rows(mesh, np.zeros((3, 2)))
   monkeypatch.delattr(views, '_look_again')
   view = {name: np.zeros(len(rows.mask)) for name in ('doubtful', HOLDING)}
-  look_again(rows, rows, np.zeros(2), view)
+  stack = Stack([FeatureSet(rows)])
+  look_again(stack, stack, view)
   assert not view[HOLDING].any()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from genmed_jax import metrics
 from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.feature_set import LocalFeatures
+from genmed_jax.engine.local_features import LocalFeatures
 
 
 def feature_set(values, resolution=0.0, **outputs):

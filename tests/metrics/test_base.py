@@ -2,28 +2,13 @@ import numpy as np
 import pytest
 
 from genmed_jax.errors import Undefined
-from genmed_jax.metrics.base import Comparison, mean_of_images
+from genmed_jax.metrics.base import mean_of_images
 from tests.metrics.sets import comparison, feature_set
 
 
 def is_disjoint(one, other):
   one, other = one.to_host(), other.to_host()
   return not (one[:, None] == other).all(-1).any()
-
-
-def test_halves_are_disjoint_and_seeded():
-  compared = comparison(n=61)
-  again = Comparison(compared.reference, compared.generated)
-  one, other = compared.halves, again.halves
-  np.testing.assert_array_equal(
-    one.reference.to_host(), other.reference.to_host()
-  )
-  assert one.counts == (30, 30)
-  assert is_disjoint(one.reference, one.generated)
-
-
-def test_halves_are_no_larger_than_the_generated_set():
-  assert comparison(n=60, m=20).halves.counts == (20, 20)
 
 
 def test_shared_statistics_are_computed_once():
@@ -66,47 +51,6 @@ def test_held_out_images_that_are_given(random):
 def test_three_images_have_no_halves():
   with pytest.raises(Undefined, match='at least 4 training images'):
     _ = comparison(n=3).held_out
-
-
-def test_parts_are_disjoint_parts_of_both_sets():
-  compared = comparison(n=60, m=40)
-  for one, other in compared.parts[:3]:
-    assert (one.counts, other.counts) == ((30, 20), (30, 20))
-    assert is_disjoint(one.reference, other.reference)
-    assert is_disjoint(one.generated, other.generated)
-  again = Comparison(compared.reference, compared.generated).parts
-  np.testing.assert_array_equal(
-    again[2][1].generated.to_host(), compared.parts[2][1].generated.to_host()
-  )
-  (first, _), (second, _) = compared.parts[:2]
-  assert not np.array_equal(
-    first.reference.to_host(), second.reference.to_host()
-  )
-
-
-def test_given_training_and_held_out_images_stay_whole(random):
-  x, y, train, test = map(feature_set, random.standard_normal((4, 40, 3)))
-  ((one, other), *_) = Comparison(x, y, train, test).parts
-  assert one.train is other.train is train
-  assert one.held_out == (train, test)
-  ((one, _), *_) = Comparison(x, y).parts
-  assert one.train is one.reference
-
-
-@pytest.mark.parametrize(
-  ('n', 'm', 'share'),
-  [
-    (60, 200, 0.5),
-    (3000, 50, 0.5),
-    (20_000, 20_000, 0.25),
-    (20_000, 100, 0.3),
-  ],
-)
-def test_parts_are_no_larger_than_errors_need(n, m, share):
-  x, y = (feature_set(np.zeros((k, 1), np.float32)) for k in (n, m))
-  compared = Comparison(x, y)
-  assert compared.share_of_part == share
-  assert compared.parts[0][0].counts == (n * share, m * share)
 
 
 def test_a_mean_of_images_takes_one():

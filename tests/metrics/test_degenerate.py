@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genmed_jax import metrics
-from genmed_jax.metrics.registry import attempt, floor
+from genmed_jax.metrics.registry import attempt, floor, score
 from tests.metrics.sets import feature_set
 
 _ZEROS = np.zeros((40, 6), np.float32)
@@ -61,14 +61,13 @@ def comparison(x, y):
 @pytest.mark.parametrize('case', SETS)
 def test_a_number_or_a_reason(case):
   compared = comparison(*SETS[case])
-  for name in metrics.METRICS:
-    for found in (attempt(name, compared), floor(name, compared.halves)):
-      assert not found.failed, (name, found.notes)
-      json.dumps(found, allow_nan=False)
-      if found.value is None:
-        assert found.notes, name
-        assert not found.interval, name
-      elif found.interval:
-        error, low, high = found.interval
-        assert error >= 0, name
-        assert low <= found.value <= high or np.isclose(low, high), name
+  for name, metric in metrics.METRICS.items():
+    found = attempt(score, metric, compared)
+    for each in (found, attempt(floor, metric, compared)):
+      assert not each.failed, (name, each.notes)
+      json.dumps(each, allow_nan=False)
+      assert each.value is not None or each.notes, name
+    if found.interval:
+      error, low, high = found.interval
+      assert error >= 0, name
+      assert low <= found.value <= high or np.isclose(low, high), name

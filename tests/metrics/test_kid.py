@@ -6,7 +6,8 @@ import scipy.spatial
 
 from genmed_jax.engine.rows import shard_rows
 from genmed_jax.metrics import gaussian_mmd, polynomial_mmd
-from genmed_jax.metrics.kid import all_discrepancies, kid
+from genmed_jax.metrics.kernel_discrepancies import all_discrepancies
+from genmed_jax.metrics.kid import kid
 from tests import references
 
 
@@ -58,7 +59,7 @@ def test_equals_torch_fidelity(random):
 )
 def test_all_at_once_equal_each_alone(random, monkeypatch, n, m, subsets):
   # The package's own attribute is the function of this name.
-  module = importlib.import_module('genmed_jax.metrics.kid')
+  module = importlib.import_module('genmed_jax.metrics.kernel_discrepancies')
   monkeypatch.setattr(module, 'SUBSETS', subsets)
   x, y = features(random, n, m)
   found = all_discrepancies(x, y, seed=5)

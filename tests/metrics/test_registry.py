@@ -22,7 +22,13 @@ def test_every_metric_has_value_interval_and_floor(name):
   score = metrics.score(name, comparison())
   assert np.isfinite(score.value)
   assert score.interval.low <= score.value <= score.interval.high
-  assert np.isfinite(floor(name, comparison().halves).value)
+  found = floor(name, comparison())
+  if name == 'ct_mem':  # Its cells hold too few of a hundred images.
+    assert found.value is None
+    assert 'no cell has more than 20' in found.notes[0]
+    return
+  assert np.isfinite([*found[:5]]).all()
+  assert found.n == 100
 
 
 @pytest.mark.parametrize('name', metrics.METRICS)
@@ -73,7 +79,7 @@ def test_too_few_images_give_a_note():
   score = metrics.score('precision', comparison(m=4))
   assert score.value is None
   assert score.notes == ('needs at least 6 generated images, got 4',)
-  assert floor('precision', comparison(m=4).halves).value is None
+  assert floor('precision', comparison(m=4)).value is None
   (column,) = metrics.METRICS['precision'].columns
   with pytest.raises(Undefined, match='got 4'):
     column.values(comparison(m=4))
@@ -81,9 +87,9 @@ def test_too_few_images_give_a_note():
 
 def test_no_floor_without_the_output_that_is_read(random):
   bare = compared(*random.standard_normal((2, 20, 3)))
-  assert floor('is', bare.halves).value is None
-  assert floor('sfid', bare.halves).value is None
-  assert floor('predicted_dice', bare.halves).value > 0
+  assert floor('is', bare).value is None
+  assert floor('sfid', bare).value is None
+  assert floor('predicted_dice', bare).value > 0
 
 
 def test_metrics_are_named_or_given():
@@ -91,8 +97,7 @@ def test_metrics_are_named_or_given():
   assert metrics.score(metric, comparison()) == metrics.score(
     'asw', comparison()
   )
-  halves = comparison().halves
-  assert floor(metric, halves) == floor('asw', halves)
+  assert floor(metric, comparison()) == floor('asw', comparison())
 
 
 def test_float64_features_keep_their_digits(random):
@@ -238,13 +243,13 @@ _POWER_OF_SCALE = {
   **dict.fromkeys(('vendi', 'vendi_0.5', 'vendi_inf', 'rke'), 0),
   **dict.fromkeys(('precision', 'recall', 'density', 'coverage'), 0),
   **dict.fromkeys(('clipped_density', 'clipped_coverage', 'realism'), 0),
-  **dict.fromkeys(('authpct', 'memorised', 'relative_fd', 'mmd_rbf'), 0),
+  **dict.fromkeys(('authpct', 'memorised', 'mmd_rbf'), 0),
   'mmd_rbf10': 0,
   **dict.fromkeys(('ct', 'ct_mode', 'ct_mem'), 0),
   **dict.fromkeys(('fls', 'fld', 'fld_train', 'fld_gap'), 0),
 }
 _ANY_ROTATION = (
-  'fd fd_inf relative_fd mmd_poly mmd_rbf asw vendi rke precision recall '
+  'fd fd_inf mmd_poly mmd_rbf asw vendi rke precision recall '
   'density coverage clipped_density clipped_coverage realism authpct '
   'memorised mmd_rbf10'
 ).split()

@@ -19,6 +19,10 @@ def row(generated, metric, value, **given):
     'ci_low': None,
     'ci_high': None,
     'floor': 0.25,
+    'floor_std_error': 0.5,
+    'floor_n': 4,
+    'value_at_floor_n': None,
+    'excess': None,
     'direction': Direction.LOWER,
     'n_reference': 9,
     'n_generated': 8,
@@ -30,9 +34,9 @@ def row(generated, metric, value, **given):
 @pytest.fixture
 def evaluation():
   rows = [
-    row('a|b', 'fd', 1.5, std_error=0.125, ci_low=1.0, ci_high=2.0),
+    row('a|b', 'fd', 1.5, std_error=0.125, ci_low=1.0, ci_high=2.0, excess=2.5),
     row('c<d', 'fd', None, note=('too few images',)),
-    row('a|b', 'ct', -2.0, direction=Direction.ZERO),
+    row('a|b', 'ct', -2.0, direction=Direction.ZERO, excess=-123.4),
   ]
   samples = {'a|b': [{'image': 0, 'realism': 0.5}, {'image': 1, 'id': 'x'}]}
   return Evaluation(rows, samples, {'seed': 1}, '--seed=1\n')
@@ -43,19 +47,28 @@ def test_text_has_a_line_per_metric_and_a_column_per_set(evaluation):
   assert lines[0].split() == (
     'features group metric better a|b c<d floor'.split()
   )
-  assert lines[2].split() == 'net_1 overall fd lower 1.5 ± 0.12 - 0.25'.split()
-  assert lines[3].split() == 'net_1 overall ct target:0 -2 - 0.25'.split()
+  assert lines[2].split() == (
+    'net_1 overall fd lower 1.5 ± 0.12 (+2.5) - 0.25'.split()
+  )
+  assert lines[3].split() == (
+    'net_1 overall ct target:0 -2 (-123) - 0.25'.split()
+  )
+  assert lines[-2].startswith('in brackets: the excess')
   assert lines[-1] == 'too few images: fd of c<d'
 
 
 @pytest.mark.parametrize(
   ('form', 'head', 'cells'),
   [
-    ('to_markdown', r'| features | group |', r'| 1.5 ± 0.12 | - | 0.25 |'),
+    ('to_markdown', r'| features | group |', r'| 1.5 ± 0.12 (+2.5) | - |'),
     ('to_markdown', r'a\|b', 'c<d'),
-    ('to_latex', r'\begin{tabular}{lllllll}', r'1.5 $\pm$ 0.12 & - & 0.25'),
+    (
+      'to_latex',
+      r'\begin{tabular}{lllllll}',
+      r'1.5 $\pm$ 0.12 (+2.5) & - & 0.25',
+    ),
     ('to_latex', r'net\_1', 'target:0'),
-    ('_repr_html_', '<th>c&lt;d</th>', '<td>1.5 &plusmn; 0.12</td>'),
+    ('_repr_html_', '<th>c&lt;d</th>', '<td>1.5 &plusmn; 0.12 (+2.5)</td>'),
   ],
 )
 def test_tables_escape_names(evaluation, form, head, cells):
@@ -82,7 +95,9 @@ def test_saved_files_are_whole_and_stale_ones_go(evaluation, tmp_path):
   )
   table = (tmp_path / 'results.csv').read_text().splitlines()
   assert table[0] == ','.join(Result._fields)
-  assert table[2] == ('c<d,net_1,overall,fd,,,,,0.25,lower,9,8,too few images')
+  assert table[2] == (
+    'c<d,net_1,overall,fd,,,,,0.25,0.5,4,,,lower,9,8,too few images'
+  )
   report = json.loads((tmp_path / 'results.json').read_text())
   assert report == json.loads(json.dumps(evaluation.to_dict()))
   assert report['results'][2]['direction'] == 'target:0'
