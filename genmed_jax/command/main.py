@@ -1,6 +1,7 @@
 """The console script ``genmed COMMAND``."""
 
 import importlib
+import os
 import sys
 
 from genmed_jax import __version__
@@ -34,6 +35,10 @@ def main() -> None:
 
 def run(name: str, arguments: list[str] | None = None) -> None:
   """Runs a command by its name; see ``entry.run``."""
+  # Read when numpy is imported. Threads of OpenBLAS that have nothing to do
+  # would else hold their cores for 30 ms after every product, in turn with
+  # those of XLA and of scipy's own OpenBLAS.
+  os.environ.setdefault('OPENBLAS_THREAD_TIMEOUT', '4')
   from genmed_jax.command import entry
 
   module = importlib.import_module(f'genmed_jax.command.{name}')

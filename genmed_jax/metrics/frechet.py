@@ -174,13 +174,17 @@ def _nuclear_norm(cross: np.ndarray, is_low_rank: bool) -> float:
 
 
 def root_trace(semidefinite: np.ndarray) -> float:
-  """Trace of the root of a symmetric semidefinite matrix, which it destroys."""
+  """Trace of the root of a symmetric semidefinite matrix."""
   return np.sqrt(np.maximum(_eigenvalues(semidefinite), 0.0)).sum()
 
 
 def _eigenvalues(symmetric: np.ndarray) -> np.ndarray:
-  """Ascending, of a matrix that this destroys."""
-  return scipy.linalg.eigvalsh(symmetric.T, overwrite_a=True)
+  """Ascending, by the OpenBLAS that took the product before.
+
+  scipy brings its own: two sets of threads on the same cores take twice as
+  long.
+  """
+  return np.linalg.eigvalsh(symmetric)
 
 
 def _map_roots(fit_x, fit_y, cross):

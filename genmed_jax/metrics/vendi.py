@@ -67,7 +67,7 @@ def vendi_score(
   else:
     unit, gram = None, _gram(y) / count
   if not std_error:
-    value = _scores(scipy.linalg.eigvalsh(gram), orders)
+    value = _scores(np.linalg.eigvalsh(gram), orders)
     return dict(zip(orders, map(Estimate, value.tolist()), strict=True))
   eigenvalues, vectors = scipy.linalg.eigh(gram, driver='evd')
   value = _scores(eigenvalues, orders)
