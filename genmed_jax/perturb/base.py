@@ -1,8 +1,9 @@
 """The contract of a family of perturbations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import enum
+import inspect
 
 
 class ActsOn(enum.IntEnum):
@@ -37,6 +38,8 @@ class Family:
     severity: Level to its distance from what real images are.
     accepts: Whether a number is a level.
     accepted: The numbers that are, in words.
+    choices: Constants of the operator that the images decide, which have no
+      default, to what they may be.
   """
 
   name: str
@@ -47,6 +50,18 @@ class Family:
   severity: Callable[[float], float] = float
   accepts: Callable[[float], bool] = lambda level: level > 0
   accepted: str = 'levels above 0'
+  choices: Mapping[str, tuple[str, ...]] = dataclasses.field(
+    default_factory=dict
+  )
+
+  @property
+  def constants(self) -> list[str]:
+    """Keywords of the operator beside the level."""
+    return [
+      name
+      for name, parameter in inspect.signature(self.operator).parameters.items()
+      if parameter.kind is parameter.KEYWORD_ONLY and name != 'level'
+    ]
 
 
 def is_share(level: float) -> bool:

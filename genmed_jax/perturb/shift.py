@@ -84,9 +84,18 @@ def _compose(key, pool, labels, names, ratios, n: int) -> np.ndarray:
   return np.asarray(pool)[np.sort(np.concatenate(chosen))]
 
 
-@on_images()
+# Percentiles of the head between which grey and white matter are.
+_DARKER, _BRIGHTER = (35.0, 65.0), (65.0, 97.0)
+_BANDS = {
+  't1': (_DARKER, _BRIGHTER),
+  't2': (_BRIGHTER, _DARKER),
+  'flair': (_BRIGHTER, _DARKER),
+}
+
+
+@on_images(static=('contrast',))
 def mode_invention(
-  key, image, *, level, grey=(35.0, 65.0), white=(65.0, 97.0), smooth=1.0
+  key, image, *, level, contrast, grey=None, white=None, smooth=1.0
 ):
   """Makes a tissue contrast that no real image has.
 
@@ -98,19 +107,26 @@ def mode_invention(
     key: Not used.
     image: ``[n, h, w]`` float32 in [0, 1].
     level: Change of intensity.
+    contrast: Of the images: ``t1``, where white matter is brighter than grey;
+      ``t2`` or ``flair``, where grey is.
     grey: Percentiles of the head between which grey matter is; the head is
-      what is brighter than a tenth of the brightest. The defaults are for
-      T1; where white matter is the darker one, swap the bands.
+      what is brighter than a tenth of the brightest. By default 35 to 65 if
+      it is the darker one, else 65 to 97.
     white: The same for white matter.
     smooth: Standard deviation of the smoothing in pixels.
   """
   del key
+  of_contrast = _BANDS[contrast]
+  bands = [
+    usual if given is None else given
+    for given, usual in zip((grey, white), of_contrast, strict=True)
+  ]
   low, high = image.min(), image.max()
   head = image > low + 0.1 * (high - low)
   among = jnp.where(head, image, jnp.nan)
   change = jnp.zeros_like(image)
-  for (start, stop), sign in ((grey, 1.0), (white, -1.0)):
-    ends = jnp.nanpercentile(among, jnp.stack([start, stop]))
+  for band, sign in zip(bands, (1.0, -1.0), strict=True):
+    ends = jnp.nanpercentile(among, jnp.stack(band))
     within = head & (image >= ends[0]) & (image < ends[1])
     change += sign * within
   changed = image + level * gaussian_blur(change, smooth)
@@ -143,5 +159,6 @@ FAMILIES = (
     operator=mode_invention,
     levels=(0.05, 0.07, 0.1),
     acts_on=ActsOn.IMAGE,
+    choices={'contrast': tuple(_BANDS)},
   ),
 )

@@ -1,18 +1,15 @@
-"""The design of a study: its options, sets by subject, and conditions."""
+"""The design of a study: its options, and its sets by subject."""
 
 import dataclasses
-import difflib
 from typing import NamedTuple
 
-from absl import logging
 import numpy as np
 
-from genmed_jax.data.source import Source
 from genmed_jax.errors import UsageError
 from genmed_jax.evaluation.config import SCORES, ScoringConfig
 from genmed_jax.options import option
-from genmed_jax.perturb import FAMILIES, Family
-from genmed_jax.perturb.base import ActsOn, Needs
+from genmed_jax.perturb import FAMILIES
+from genmed_jax.perturb.base import Needs
 
 STUDY = 'Perturbations'
 
@@ -34,6 +31,20 @@ class StudyConfig(ScoringConfig):
     help='FAMILY:LEVEL,LEVEL in place of the usual levels; may be repeated.',
     group=STUDY,
     repeated=True,
+  )
+  family_option: tuple[str, ...] = option(
+    (),
+    help='FAMILY:NAME=VALUE, a constant of a family in place of the usual one; '
+    'may be repeated. mode_invention:contrast=t1, t2 or flair is what the '
+    'images are, if no column contrast says so.',
+    group=STUDY,
+    repeated=True,
+  )
+  reference_holds_train: bool = option(
+    False,
+    help='Copies are of images that the reference holds, as where a generator '
+    'is scored against its own training images.',
+    group=STUDY,
   )
   seeds: int = option(
     3,
@@ -82,23 +93,10 @@ class StudyConfig(ScoringConfig):
     return columns.get(needs)
 
 
-# Name of the condition without a perturbation.
-BASELINE = 'baseline'
-
-
-class Condition(NamedTuple):
-  """A family at a level."""
-
-  family: str
-  level: float
-
-  def __str__(self):
-    """Its name in results, beside :data:`BASELINE`."""
-    return f'{self.family} {self.level:g}'
-
-
 class Roles(NamedTuple):
   """Items of the sets of a study; no subject is in two of them.
+
+  But for ``train``, which is ``reference`` where that holds it.
 
   Attributes:
     base: Those that are perturbed and scored, a part of ``pool``.
@@ -115,13 +113,19 @@ class Roles(NamedTuple):
   pool: np.ndarray
 
 
-def split(subjects: np.ndarray, images: int | None, seed: int) -> Roles:
+def split(
+  subjects: np.ndarray,
+  images: int | None,
+  seed: int,
+  reference_holds_train: bool = False,
+) -> Roles:
   """Splits subjects over the roles and draws as many images for each.
 
   Args:
     subjects: From ``data.subjects.find_subjects``.
     images: In each set but the pool; a sixth of all if None.
     seed: Of the split.
+    reference_holds_train: Whether training images are the reference's.
 
   Raises:
     UsageError: if the subjects do not make four sets of that size.
@@ -148,76 +152,7 @@ def split(subjects: np.ndarray, images: int | None, seed: int) -> Roles:
     np.sort(random.choice(part, images, replace=False))
     for part in (pool, *parts)
   ]
-  return Roles(*drawn, pool)
-
-
-def conditions(source: Source, config: StudyConfig) -> list[Condition]:
-  """The conditions that the flags name and the source allows.
-
-  Raises:
-    UsageError: if a family or level is unknown, or a family that was named
-      needs what the source lacks.
-  """
-  if not config.families:
-    raise UsageError(f'`families` is empty; it takes {ALL}, or names')
-  named = config.families != (ALL,)
-  levels = _levels(config)
-  chosen = []
-  for name in config.families if named else FAMILIES:
-    if name not in FAMILIES:
-      near = difflib.get_close_matches(name, FAMILIES, 1, 0.0)[0]
-      raise UsageError(
-        f'`families`: unknown family {name!r}; did you mean {near!r}? Known: '
-        f'{ALL}, {", ".join(FAMILIES)}'
-      )
-    lacking = _lacking(source, config, FAMILIES[name])
-    if lacking and named:
-      raise UsageError(f'`families`: {name} needs {lacking}')
-    if lacking:
-      logging.warning('%s is left out: it needs %s', name, lacking)
-      continue
-    chosen += [
-      Condition(name, level)
-      for level in levels.get(name, FAMILIES[name].levels)
-    ]
-  return list(dict.fromkeys(chosen))
-
-
-def _lacking(source: Source, config: StudyConfig, family: Family) -> str | None:
-  """Needs of a family that the source lacks, in words; None if none."""
-  if family.acts_on is ActsOn.REGION and source.read_mask is None:
-    return f'masks, which {source.name} has none of'
-  if (column := config.column(family.needs)) is None:
-    return None
-  if column not in source.labels:
-    return f'a column {column} (`{family.needs}_column`)'
-  kinds = len(np.unique(source.labels[column]))
-  if family.needs is Needs.CLASS and kinds < 3:
-    return f'three classes or more in {column}, which has {kinds}'
-  if family.needs is Needs.SCANNER and kinds != 2:
-    return f'two scanners in {column}, which has {kinds}'
-  return None
-
-
-def _levels(config: StudyConfig) -> dict[str, tuple[float, ...]]:
-  """Family to the levels that ``levels`` names."""
-  found = {}
-  for text in config.levels:
-    name, _, numbers = text.partition(':')
-    if name not in FAMILIES:
-      raise UsageError(
-        f'`levels={text!r}`: accepted are FAMILY:LEVEL,LEVEL with a family of '
-        f'{", ".join(FAMILIES)}'
-      )
-    family = FAMILIES[name]
-    try:
-      values = tuple(float(number) for number in numbers.split(','))
-    except ValueError:
-      values = ()
-    if not values or not all(map(family.accepts, values)):
-      raise UsageError(
-        f'`levels={text!r}`: accepted are FAMILY:LEVEL,LEVEL; {name} has '
-        f'{family.accepted}'
-      )
-    found[name] = values
-  return found
+  roles = Roles(*drawn, pool)
+  if reference_holds_train:
+    return roles._replace(train=roles.reference)
+  return roles

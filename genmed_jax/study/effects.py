@@ -8,7 +8,7 @@ from genmed_jax.metrics import Score
 from genmed_jax.statistics import agreement
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import interval_of
-from genmed_jax.study.design import BASELINE, Condition
+from genmed_jax.study.conditions import BASELINE, Condition
 from genmed_jax.study.verdicts import (
   ConditionRow,
   Effect,

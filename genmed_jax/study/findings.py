@@ -8,6 +8,7 @@ from genmed_jax.study.verdicts import CLEAR, Effect, RESPONDS, SATURATES
 _DISTANCES = ('fd', 'fid', 'kid')
 _MANIFOLDS = ('precision', 'recall', 'density', 'coverage')
 _COUNTS = ('vendi', 'vendi_0.5', 'vendi_inf', 'rke')
+_NOISES = ('gaussian', 'rician', 'poisson')
 _LOCAL = ('boundary_blur', 'radial_gradient')
 
 
@@ -19,7 +20,7 @@ class Finding(NamedTuple):
     families: Perturbations it is about.
     metrics: Metrics it is about, of those that were scored.
     holds: Whether an effect is as claimed.
-    enough: Whether ``all`` or ``any`` of them must be.
+    enough: Whether ``all`` or ``any`` of them must be, or some but not all.
   """
 
   text: str
@@ -41,6 +42,14 @@ def _lowered(effect: Effect) -> bool:
   return effect.percent_changes[-1] < 0
 
 
+def _raised(effect: Effect) -> bool:
+  return effect.percent_changes[-1] > 0
+
+
+def _some_not_all(holds: Iterable[bool]) -> bool:
+  return len({*holds}) == 2
+
+
 def _barely_moves(effect: Effect) -> bool:
   return max(map(abs, effect.z_scores)) < CLEAR
 
@@ -60,7 +69,7 @@ FINDINGS = (
   ),
   Finding(
     'Copies of training images lower Fréchet and kernel distances: the set '
-    'looks better. (In a study the reference holds no training image.)',
+    'looks better. (Only where the reference holds them.)',
     ('external_duplication',),
     _DISTANCES,
     _lowered,
@@ -93,6 +102,33 @@ FINDINGS = (
     any,
   ),
   Finding(
+    'The loss of classes lowers Fréchet and kernel distances: the set looks '
+    'better.',
+    ('mode_collapse',),
+    _DISTANCES,
+    _lowered,
+  ),
+  Finding(
+    'Vendi scores and the extrapolated Fréchet distance barely move with '
+    'noise.',
+    _NOISES,
+    ('vendi', 'fd_inf'),
+    _barely_moves,
+  ),
+  Finding(
+    'The Inception Score sees some kinds of noise and not others.',
+    _NOISES,
+    ('is',),
+    _rises,
+    _some_not_all,
+  ),
+  Finding(
+    'AuthPct rises with invented modes: what no patient has is authentic.',
+    ('mode_invention',),
+    ('authpct',),
+    _raised,
+  ),
+  Finding(
     'Whole-image metrics barely move when only a region is damaged.',
     _LOCAL,
     (*_DISTANCES, 'mmd_rbf', 'asw', 'sw2', *_MANIFOLDS),
@@ -106,7 +142,7 @@ FINDINGS = (
   ),
   Finding(
     'The Dice predicted for masks of a segmenter falls with noise.',
-    ('gaussian', 'rician', 'poisson'),
+    _NOISES,
     ('predicted_dice',),
     _rises,
   ),
@@ -151,12 +187,12 @@ def outcomes(effects: list[Effect]) -> list[Outcome]:
       if effect.family in finding.families and effect.metric in finding.metrics
     ]
     against = [effect for effect in about if not finding.holds(effect)]
-    if len(against) == len(about):
-      verdict = 'does not hold'
-    elif finding.enough(effect not in against for effect in about):
+    if finding.enough(effect not in against for effect in about):
       verdict = 'holds'
-    else:
+    elif 0 < len(against) < len(about):
       verdict = 'holds in part'
+    else:
+      verdict = 'does not hold'
     if about:
       found.append(Outcome(finding, verdict, about, against))
   return found

@@ -101,6 +101,11 @@ def _page(name, effects, downstream, provenance, pictures) -> Iterator[str]:
     f'{images["base"]} images in each set, {flags["seeds"]} seeds. Every value '
     'is in [tables.md](tables.md).'
   )
+  if provenance['flags'].get('reference_holds_train'):
+    yield 'The reference holds the training images that copies are of.'
+  for family in dict.fromkeys(each.family for each in effects):
+    if given := provenance['constants'][family].items():
+      yield f'{family} with {", ".join(f"{k} {v}" for k, v in given)}.'
   if _of_phantom(provenance):
     yield (
       'These are phantom numbers: they show how metrics behave, and nothing '

@@ -1,9 +1,11 @@
 """Perturbed sets as sources of images, drawn block by block on the device."""
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import threading
+import types
+from typing import Any
 import zlib
 
 import jax
@@ -15,7 +17,8 @@ from genmed_jax.data.intensity import as_float, parse_intensity
 from genmed_jax.data.source import Source
 from genmed_jax.perturb.base import ActsOn, Needs
 from genmed_jax.study.clock import Clock
-from genmed_jax.study.design import Condition, Roles, StudyConfig
+from genmed_jax.study.conditions import Condition
+from genmed_jax.study.design import Roles, StudyConfig
 
 _BLOCK = 32
 _KEPT = 3  # Blocks, while the threads of a loader read on.
@@ -55,6 +58,7 @@ def perturbed(
   condition: Condition,
   seed: int,
   clock: Clock,
+  constants: Mapping[str, Mapping[str, Any]] = types.MappingProxyType({}),
 ) -> Source:
   """The images ``items`` of a greyscale source under a perturbation.
 
@@ -67,9 +71,10 @@ def perturbed(
     condition: One that changes images.
     seed: Of the draw.
     clock: Counts the time, which overlaps with that of the network.
+    constants: Of the operator of each family.
   """
   name, level = condition
-  family = perturb.FAMILIES[name]
+  family, options = perturb.FAMILIES[name], constants.get(name, {})
   base = source.take(items)
   keys = perturb.image_keys(_family_key(name, seed), items.astype(np.uint32))
 
@@ -83,7 +88,9 @@ def perturbed(
     if family.acts_on is ActsOn.REGION:
       inputs.append(np.stack([base.read_mask(i) for i in full]))
     with clock.on('perturbation'):
-      changed = family.operator(keys[full], *inputs, level=np.float32(level))
+      changed = family.operator(
+        keys[full], *inputs, level=np.float32(level), **options
+      )
       return np.asarray(changed)[: len(rows)]
 
   blocks = _Blocks(len(items), compute)
@@ -92,7 +99,7 @@ def perturbed(
     name=f'{name} {level:g}',
     stamp=lambda i: (
       f'{base.stamp(i)} {versions.PERTURBATIONS} {name} {level} {seed} '
-      f'{items[i]}'
+      f'{items[i]} {options}'
     ),
     read=lambda i: blocks.row(i)[:, :, None],
   )

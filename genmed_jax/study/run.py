@@ -24,14 +24,13 @@ from genmed_jax.report import files
 from genmed_jax.report.provenance import environment
 from genmed_jax.statistics.agreement import Scores
 from genmed_jax.study.clock import Clock
-from genmed_jax.study.design import (
+from genmed_jax.study.conditions import (
   BASELINE,
   Condition,
   conditions,
-  Roles,
-  split,
-  StudyConfig,
+  constants,
 )
+from genmed_jax.study.design import Roles, split, StudyConfig
 from genmed_jax.study.effects import Found
 from genmed_jax.study.effects import Scores as ConditionScores
 from genmed_jax.study.page import study_files
@@ -140,6 +139,7 @@ class StudyPlan:
     provenance = environment() | {
       'flags': options.described(config),
       'features': {n.name: n.provenance for n, _ in self.networks},
+      'constants': constants(self.source, self.config),
       'subjects': len(np.unique(self.subjects)),
       'images': {role: len(items) for role, items in first._asdict().items()},
       'seconds': dict(clock.seconds),
@@ -156,13 +156,14 @@ class StudyPlan:
 
   def write_images(self, folder: Path) -> None:
     """Writes every set as 8-bit PNGs, a folder per condition and seed."""
+    given = constants(self.source, self.config)
     for seed, parts in self.roles.items():
       sets = {f'{BASELINE}_{seed}': self.source.take(parts.base)}
       for condition in self.conditions:
         name = f'{files.file_stem(str(condition))}_{seed}'
         if changes_images(condition):
           sets[name] = perturbed(
-            self.source, parts.base, condition, seed, Clock()
+            self.source, parts.base, condition, seed, Clock(), given
           )
         else:
           items = composed(self.source, self.config, condition, parts, seed)
@@ -194,7 +195,10 @@ def prepare(config: StudyConfig) -> StudyPlan:
   chosen = conditions(source, config)
   known = find_subjects(source, config.subject_column, config.subject_pattern)
   seeds = range(config.seed, config.seed + config.seeds)
-  roles = {seed: split(known, config.images, seed) for seed in seeds}
+  roles = {
+    seed: split(known, config.images, seed, config.reference_holds_train)
+    for seed in seeds
+  }
   _check_drawn(source, config, chosen, roles)
   return StudyPlan(
     config,

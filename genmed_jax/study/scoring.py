@@ -31,7 +31,8 @@ from genmed_jax.report.files import write_file
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Interval, interval_of
 from genmed_jax.study.clock import Clock
-from genmed_jax.study.design import Condition, Roles, StudyConfig
+from genmed_jax.study.conditions import Condition, constants
+from genmed_jax.study.design import Roles, StudyConfig
 from genmed_jax.study.perturbed import changes_images, composed, perturbed
 
 # Metrics of regions alone: those of features, and those of statistics.
@@ -94,6 +95,7 @@ class Scorer:
     self._content = source.digest(range(len(source)))
     self._roles = roles
     self._clock = clock
+    self._constants = constants(source, config)
     # Sources of a study are in [0, 1] already; rows stand for items of it, so
     # none may be left out.
     self._extract = extractor(
@@ -143,7 +145,9 @@ class Scorer:
 
   def _altered(self, condition: Condition, items, seed: int) -> _Sets:
     """The images ``items`` under a condition that changes images."""
-    altered = perturbed(self._source, items, condition, seed, self._clock)
+    altered = perturbed(
+      self._source, items, condition, seed, self._clock, self._constants
+    )
     with self._clock.on('extraction'):
       whole = self._set(self._everywhere(altered), np.arange(len(items)))
     if not self.region_metrics:
@@ -250,7 +254,7 @@ class Scorer:
       self._content,
       self._network.identity,
       [role.tobytes() for role in self._roles[seed]],
-      condition and tuple(condition),
+      condition and (*condition, self._constants[condition.family]),
       seed,
       list(self.chosen),
       self.region_metrics,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from genmed_jax.statistics.agreement import Scored, Scores
-from genmed_jax.study.design import BASELINE, Condition
+from genmed_jax.study.conditions import BASELINE, Condition
 from genmed_jax.study.verdicts import Effect
 
 

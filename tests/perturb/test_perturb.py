@@ -94,12 +94,14 @@ def test_an_image_comes_out_the_same_alone(name, images, masks):
   family = perturb.FAMILIES[name]
   operator, levels = family.operator, family.levels
   given = arguments(name, images, masks)
-  whole = operator(KEY, *given, level=levels[-1])
+  constants = {name: known[0] for name, known in family.choices.items()}
+  whole = operator(KEY, *given, level=levels[-1], **constants)
   assert whole.shape == images.shape
   assert whole.dtype == np.float32
   assert 0 <= whole.min() <= whole.max() <= 1
   keys = perturb.image_keys(KEY, np.array([4], np.uint32))
-  alone = operator(keys, *(each[4:5] for each in given), level=levels[-1])
+  given = [each[4:5] for each in given]
+  alone = operator(keys, *given, level=levels[-1], **constants)
   np.testing.assert_allclose(alone[0], whole[4], atol=1e-6)
   assert np.abs(whole - images).max() > 1e-3
 
@@ -158,16 +160,31 @@ def test_rings_have_their_amplitude(masks):
     assert ratio.min() == pytest.approx(-0.1 * level, rel=0.05)
 
 
-def test_invention_raises_grey_and_lowers_white(random):
+@pytest.mark.parametrize(
+  ('contrast', 'grey', 'white'),
+  [('t1', 0.5, 0.8), ('t2', 0.8, 0.5), ('flair', 0.8, 0.5)],
+)
+def test_invention_raises_grey_and_lowers_white(random, contrast, grey, white):
   tissue = np.repeat([0.0, 0.3, 0.5, 0.8], [300, 100, 300, 324]).reshape(32, 32)
   image = np.float32(tissue + 0.01 * random.random((32, 32)))[None]
   changed = np.asarray(
-    perturb.mode_invention(KEY, image, level=0.1, smooth=0.1)
+    perturb.mode_invention(KEY, image, level=0.1, contrast=contrast, smooth=0.1)
   )
   difference = (changed - image)[0]
-  assert difference[(tissue == 0.5)].mean() > difference[tissue == 0.8].mean()
+  assert difference[tissue == grey].mean() > difference[tissue == white].mean()
   assert changed.max() == pytest.approx(image.max(), abs=1e-6)
   assert changed.min() == pytest.approx(image.min(), abs=1e-6)
+
+
+def test_bands_of_invention_can_be_given(random):
+  image = np.float32(random.random((1, 16, 16)))
+  given, usual = (
+    perturb.mode_invention(KEY, image, level=0.1, contrast='t1', **bands)
+    for bands in ({'grey': (65.0, 97.0), 'white': (35.0, 65.0)}, {})
+  )
+  swapped = perturb.mode_invention(KEY, image, level=0.1, contrast='t2')
+  np.testing.assert_allclose(given, swapped, atol=1e-6)
+  assert np.abs(np.asarray(given) - usual).max() > 0.01
 
 
 @pytest.mark.parametrize('level', [5, 45])

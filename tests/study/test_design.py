@@ -1,15 +1,7 @@
 import numpy as np
 import pytest
 
-from genmed_jax.data.formats import arrays
 from genmed_jax.study import design
-from genmed_jax.study.design import Condition, StudyConfig
-
-
-def source(n=12, masks=True, **labels):
-  images = np.zeros((n, 8, 8), np.uint8)
-  given = np.ones((n, 8, 8), bool) if masks else None
-  return arrays.stack('set', images, 'stamp {}'.format, labels, given)
 
 
 def test_no_subject_plays_two_roles(random):
@@ -33,55 +25,16 @@ def test_every_image_is_dealt_where_subjects_are_unknown():
   np.testing.assert_array_equal(np.sort(parts), np.arange(100))
 
 
+def test_the_reference_may_hold_the_training_images(random):
+  subjects = random.integers(0, 40, 400).astype(str)
+  apart, within = (
+    design.split(subjects, 60, 3, holds) for holds in (False, True)
+  )
+  np.testing.assert_array_equal(within.train, within.reference)
+  np.testing.assert_array_equal(within.base, apart.base)
+  np.testing.assert_array_equal(within.reference, apart.reference)
+
+
 def test_too_few_subjects():
   with pytest.raises(ValueError, match='3 subjects do not make four sets of 4'):
     design.split(np.repeat(['a', 'b', 'c'], 10), 4, seed=0)
-
-
-def test_conditions_are_those_the_source_allows():
-  plain = {
-    c.family
-    for c in design.conditions(source(masks=False), StudyConfig(reference=''))
-  }
-  assert plain == {
-    'gaussian',
-    'rician',
-    'poisson',
-    'external_duplication',
-    'internal_duplication',
-    'mode_invention',
-  }
-  labels = {
-    'class': np.array(list('abc') * 4),
-    'scanner': np.array(list('AB') * 6),
-  }
-  full = design.conditions(source(**labels), StudyConfig(reference=''))
-  assert len({c.family for c in full}) == 10
-  config = StudyConfig(
-    reference='',
-    families=('gaussian', 'density_shift'),
-    levels=('gaussian:0.2,0.3',),
-  )
-  chosen = design.conditions(source(**labels), config)
-  assert chosen[:2] == [Condition('gaussian', 0.2), Condition('gaussian', 0.3)]
-  assert len(chosen) == 6
-
-
-@pytest.mark.parametrize(
-  ('options', 'message'),
-  [
-    ({'families': ('gausian',)}, "did you mean 'gaussian'"),
-    ({'families': ('boundary_blur',)}, 'boundary_blur needs masks'),
-    ({'families': ('mode_collapse',)}, r'a column class \(`class_column`\)'),
-    ({'levels': ('gaussian',)}, 'FAMILY:LEVEL'),
-    ({'levels': ('gaussian:-1',)}, 'gaussian has levels above 0'),
-    ({'levels': ('mode_collapse:3',)}, 'mode_collapse has levels 1 and 2'),
-    (
-      {'levels': ('internal_duplication:100',)},
-      'shares in percent, above 0 and below 100',
-    ),
-  ],
-)
-def test_bad_conditions(options, message):
-  with pytest.raises(ValueError, match=message):
-    design.conditions(source(masks=False), StudyConfig(reference='', **options))

@@ -6,6 +6,7 @@ from genmed_jax import options
 from genmed_jax.study.design import StudyConfig
 from genmed_jax.study.findings import outcomes
 from genmed_jax.study.run import prepare
+from genmed_jax.study.verdicts import Effect
 
 
 @pytest.fixture(scope='module')
@@ -94,3 +95,41 @@ def test_findings_are_held_against_effects(effects, claim):
   )
   assert found.verdict == 'holds'
   assert not found.against
+
+
+def an_effect(family, metric, change=1.0, verdict='responds', z=3.0):
+  numbers = (0.0,), (0.0,), 0.0, (change,), (z,), (z,), 0.0, None
+  return Effect(family, 'net', metric, 'lower', (1.0,), *numbers, verdict)
+
+
+@pytest.mark.parametrize(
+  ('claim', 'seen', 'verdict'),
+  [
+    ('The loss of classes', [('mode_collapse', 'fd', -3.0)], 'holds'),
+    ('The loss of classes', [('mode_collapse', 'fd', 3.0)], 'does not hold'),
+    ('AuthPct rises', [('mode_invention', 'authpct', 2.0)], 'holds'),
+    ('Vendi scores', [('rician', 'vendi', 1.0, 'no', 0.5)], 'holds'),
+    (
+      'Vendi scores',
+      [('rician', 'vendi', 1.0, 'no', 0.5), ('gaussian', 'fd_inf')],
+      'holds in part',
+    ),
+    (
+      'The Inception Score',
+      [('gaussian', 'is', 1.0, 'no response'), ('rician', 'is')],
+      'holds',
+    ),
+    (
+      'The Inception Score',
+      [('gaussian', 'is'), ('rician', 'is'), ('poisson', 'is')],
+      'does not hold',
+    ),
+  ],
+)
+def test_verdicts_on_findings(claim, seen, verdict):
+  (found,) = (
+    each
+    for each in outcomes([an_effect(*each) for each in seen])
+    if each.finding.text.startswith(claim)
+  )
+  assert found.verdict == verdict

@@ -8,7 +8,8 @@ from genmed_jax import perturb
 from genmed_jax.data.formats import arrays
 from genmed_jax.study import perturbed
 from genmed_jax.study.clock import Clock
-from genmed_jax.study.design import Condition, StudyConfig
+from genmed_jax.study.conditions import Condition
+from genmed_jax.study.design import StudyConfig
 
 
 @pytest.fixture

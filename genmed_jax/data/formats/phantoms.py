@@ -1,5 +1,7 @@
 """Phantoms, which need no file."""
 
+import numpy as np
+
 from genmed_jax.data import phantom
 from genmed_jax.data.formats.arrays import stack
 from genmed_jax.data.source import Source
@@ -16,6 +18,8 @@ def open_phantoms(name: str, text: str) -> Source:
   settings = phantom.parse(text)
   drawn = phantom.draw(settings)
   labels = {'class': drawn.kind, 'scanner': drawn.scanner}
+  if settings.name == 'brain':
+    labels['contrast'] = np.full(settings.n, settings.contrast)
   described = phantom.stamp(settings)
   return stack(
     name,
