@@ -36,7 +36,7 @@ def programs(tmp_path_factory, worker_id):
 def few_splits():
   """Errors take as much code with few splits, and less time."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(splits, 'SPLITS', 4)
+    patch.setattr(splits, 'SPLITS', 2)
     yield
 
 

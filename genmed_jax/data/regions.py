@@ -44,7 +44,7 @@ def crop(image: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
   added below and to the right.
 
   Args:
-    image: ``[h, w]``, or anything laid out alike.
+    image: ``[h, w]`` or ``[h, w, c]``, or anything laid out alike.
     mask: ``[h, w]`` bool, not empty.
     size: Side in pixels.
   """
@@ -53,7 +53,8 @@ def crop(image: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
     for where, extent in zip(np.nonzero(mask), mask.shape, strict=True)
   ]
   cut = image[tuple(slice(start, start + size) for start in starts)]
-  return np.pad(cut, [(0, size - side) for side in cut.shape])
+  missing = [(0, size - side) for side in cut.shape[:2]]
+  return np.pad(cut, missing + [(0, 0)] * (cut.ndim - 2))
 
 
 def cut_out(source: Source, size: int) -> Regions:

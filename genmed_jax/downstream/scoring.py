@@ -4,16 +4,23 @@ Images go through it as through any other: in batches over the devices, into
 the feature cache, and on to the metrics.
 """
 
-import jax.numpy as jnp
+from collections.abc import Callable
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from genmed_jax.data.source import Source
 from genmed_jax.downstream import dice_predictor, segmentation
 from genmed_jax.downstream.dice_predictor import PredictorConfig
 from genmed_jax.downstream.segmentation import SegmenterConfig
+from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.errors import UsageError
 from genmed_jax.networks import FeatureNetwork
 from genmed_jax.networks.base import SEGMENTER
 from genmed_jax.training import task as run
-from genmed_jax.training.batches import network_input
+from genmed_jax.training.batches import network_input, read_pictures
 
 
 def load(
@@ -28,15 +35,11 @@ def load(
 
   Raises:
     UsageError: if one is not there, they do not belong together, the
-      predictor is no better than predicting the mean, or images are scaled
+      predictor is no better than predicting the mean Dice of the segmenter's
+      masks, or images are scaled
       in another way than those of the training.
   """
-  weights, manifest = run.loaded(segmenter, segmentation.KIND)
-  if intensity != manifest['intensity']:
-    raise UsageError(
-      f'the segmenter {segmenter} has seen images with '
-      f'`intensity={manifest["intensity"]!r}`, not {intensity}'
-    )
+  weights, manifest = _segmenter(segmenter, intensity)
   config = SegmenterConfig(**manifest['config'])
   network = segmentation.segmenter(config)
   size = network_input(config.size)
@@ -85,18 +88,62 @@ def load(
   )
 
 
+def masking(
+  segmenter: str, *, intensity: str
+) -> Callable[[Source], Callable[[int], np.ndarray]]:
+  """The masks that a segmenter finds: a source to ``read_mask`` of its images.
+
+  Args:
+    segmenter: Folder of its training.
+    intensity: Mapping of pixels to [0, 1] of the images to come.
+
+  Raises:
+    UsageError: as of :func:`load`.
+  """
+  weights, manifest = _segmenter(segmenter, intensity)
+  config = SegmenterConfig(**manifest['config'])
+  mesh = mesh_lib.data_mesh(jax.local_devices())
+  segment = segmentation.segmenting(segmentation.segmenter(config), mesh)
+
+  def masks(source: Source) -> Callable[[int], np.ndarray]:
+    pictures = read_pictures(
+      source, config.size, config.channels, intensity, masks=False
+    )
+    found = segment(weights, pictures.images)
+
+    def read_mask(i: int) -> np.ndarray:
+      height, width = source.read(i).shape[:2]
+      mask = Image.fromarray(found[i]).resize((width, height), Image.NEAREST)
+      return np.asarray(mask)
+
+    return read_mask
+
+  return masks
+
+
+def _segmenter(folder: str, intensity: str):
+  weights, manifest = run.loaded(folder, segmentation.KIND)
+  if intensity != manifest['intensity']:
+    raise UsageError(
+      f'the segmenter {folder} has seen images with '
+      f'`intensity={manifest["intensity"]!r}`, not {intensity}'
+    )
+  return weights, manifest
+
+
 def _check(predictor: str, judged: dict, manifest: dict) -> None:
   if judged['segmenter_sha256'] != manifest['sha256']:
     raise UsageError(
       f'`dice_predictor={predictor!r}` was trained for another segmenter'
     )
-  found = judged['report']['all_masks']
+  found = judged['report']['own_masks']
   error, of_mean = found['mean_absolute_error'], found['error_of_the_mean']
   if error >= of_mean:
     raise UsageError(
       f'`dice_predictor={predictor!r}` is no better than predicting the mean '
-      f'(an error of {error:.3f} against {of_mean:.3f} on held-out images), so '
-      'it scores nothing: train it for longer or on more images'
+      f'(an error of {error:.3f} against {of_mean:.3f} on masks that the '
+      'segmenter made of held-out images), so it scores nothing: train it for '
+      'longer or on more images'
     )
 
 

@@ -94,6 +94,13 @@ class ScoringConfig:
     f'{", ".join(METRICS)}.',
     group=SCORES,
   )
+  region_size: int | None = option(
+    None,
+    help='Side in pixels of the crop about a region of interest. By default '
+    'one that holds three regions in four.',
+    group=SCORES,
+    at_least=8,
+  )
   bootstrap: int = option(
     1000,
     help='Replicates behind bootstrap intervals; 0 for no intervals.',

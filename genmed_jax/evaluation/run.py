@@ -134,7 +134,11 @@ class RealImages:
     self._mesh = data_mesh()
     self._reference, self._train, self._test = (
       None if each is None else space.extract(each)
-      for each in (sets.reference, sets.train, sets.test)
+      for each in (
+        (sets.reference, sets.train, sets.test)
+        if space.whole
+        else (sets.reference, None, None)
+      )
     )
     self._of_group = functools.cache(self._find)
 
@@ -157,7 +161,7 @@ class RealImages:
       'test': self._test,
     }
     whole = self.compare(generated, None)
-    if min(whole.counts) < 2:
+    if self._space.whole and min(whole.counts) < 2:
       raise UsageError(
         f'{generated.name}: fewer than two images are left to compare'
       )

@@ -1,7 +1,8 @@
 """Feature spaces: a network, and the metrics that are defined on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
+import functools
 from pathlib import Path
 
 from genmed_jax import networks
@@ -12,10 +13,13 @@ from genmed_jax.engine.feature_set import PIXELS
 from genmed_jax.engine.processes import together
 from genmed_jax.errors import UsageError
 from genmed_jax.evaluation.config import ScoringConfig
+from genmed_jax.evaluation.regions import RegionSets
 from genmed_jax.evaluation.sets import check_widths, ImageSet, Sets
 from genmed_jax.extraction.cache import CachedExtractor
 from genmed_jax.extraction.extractor import Extractor
 from genmed_jax.metrics import Metric
+from genmed_jax.metrics.base import FEATURES
+from genmed_jax.metrics.regions import CROPS, STATISTICS
 from genmed_jax.metrics.registry import (
   check_offered,
   defined_on,
@@ -29,6 +33,8 @@ from genmed_jax.networks.base import SEGMENTER
 GIVEN = 'given'
 
 _DICE = 'predicted_dice'
+_BOTTLENECK = 'bottleneck'  # Of a segmenter, which sees whole images.
+REGIONS = CROPS, STATISTICS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +47,7 @@ class FeatureSpace:
     extract: From a set to this process's share of its features.
     provenance: Of the network.
     notes: Metric to a note on its rows.
+    whole: Whether of whole images: metrics of regions read no training images.
   """
 
   name: str
@@ -48,6 +55,7 @@ class FeatureSpace:
   extract: Callable[[ImageSet], Features]
   provenance: dict
   notes: dict[str, str]
+  whole: bool = True
 
 
 def check(config: ScoringConfig) -> None:
@@ -82,21 +90,68 @@ def load_spaces(config: ScoringConfig, sets: Sets) -> list[FeatureSpace]:
   """
   if sets.hold_features:
     return [_given_space(config, sets)]
-  return [
-    FeatureSpace(
-      network.name,
-      defined,
-      extractor(
-        config,
-        network,
-        intensity=config.intensity,
-        on_error=config.on_error,
-      ),
-      network.provenance,
-      network.notes,
+  found, note = _regions(config, sets)
+  notes = {}
+  if note:
+    notes = dict.fromkeys((m.name for m in METRICS.values()), note)
+  of_regions = defined_on(config.metrics, REGIONS if found else ())
+  loaded = load_networks(config, of_regions)
+  spaces = []
+  for network, defined in loaded:
+    through = functools.partial(
+      extractor, config, network, on_error=config.on_error
     )
-    for network, defined in load_networks(config)
-  ]
+    about = network.provenance, network.notes
+    extract = through(intensity=config.intensity)
+    if defined:
+      spaces.append(FeatureSpace(network.name, defined, extract, *about))
+    crops = _reading(CROPS, of_regions)
+    if crops and network.tap != _BOTTLENECK:
+      of_crops = through(intensity='dtype')
+      extract = _after(found.crops, of_crops)
+      about = network.provenance, notes
+      spaces.append(
+        FeatureSpace(network.name, crops, extract, *about, whole=False)
+      )
+  statistics = _reading(STATISTICS, of_regions)
+  if statistics:
+    extract = together()(found.statistics)
+    spaces.append(
+      FeatureSpace('regions', statistics, extract, {}, notes, whole=False)
+    )
+  return spaces
+
+
+def _reading(what: str, of_regions: Mapping[str, Metric]) -> dict[str, Metric]:
+  """Those that read it, in a space where it is the features."""
+  return {
+    name: dataclasses.replace(metric, reads=FEATURES)
+    for name, metric in of_regions.items()
+    if metric.reads == what
+  }
+
+
+def _after(first: Callable, second: Callable) -> Callable:
+  return lambda source: second(first(source))
+
+
+def _regions(
+  config: ScoringConfig, sets: Sets
+) -> tuple[RegionSets | None, str | None]:
+  """Regions by the masks that the images have, else by the segmenter's.
+
+  Those of the segmenter then for all sets, so that they are alike.
+  """
+  compared = [sets.reference, *sets.generated]
+  options = sets, config.intensity, config.region_size
+  if all(each.read_mask is not None for each in compared):
+    return RegionSets(*options), None
+  if config.segmenter is None:
+    return None, None
+  from genmed_jax.downstream import scoring  # Loads optimisers.
+
+  masks = scoring.masking(config.segmenter, intensity=config.intensity)
+  return RegionSets(*options, masks), "the regions are the segmenter's"
 
 
 def _given_space(config: ScoringConfig, sets: Sets) -> FeatureSpace:
@@ -114,9 +169,13 @@ def _given_space(config: ScoringConfig, sets: Sets) -> FeatureSpace:
 
 
 def load_networks(
-  config: ScoringConfig,
+  config: ScoringConfig, of_regions: Mapping[str, Metric] | None = None
 ) -> list[tuple[FeatureNetwork, dict[str, Metric]]]:
   """The networks of a run, each with the metrics defined on it.
+
+  Args:
+    config: Of the run.
+    of_regions: Metrics of regions that the run has.
 
   Raises:
     UsageError: if a metric that was named is defined on none of them.
@@ -145,10 +204,12 @@ def load_networks(
   if config.segmenter and _DICE in names and not given:
     network = _segmenter(config, config.segmenter)
     loaded.append((network, {_DICE: METRICS[_DICE]}))
-  check_offered(
-    config.metrics, {network.name: defined for network, defined in loaded}
-  )
-  return [(network, defined) for network, defined in loaded if defined]
+  offered = {network.name: defined for network, defined in loaded}
+  if of_regions:
+    offered['regions'] = of_regions
+  check_offered(config.metrics, offered)
+  needed = any(m.reads == CROPS for m in (of_regions or {}).values())
+  return [(network, own) for network, own in loaded if own or needed]
 
 
 def _segmenter(config: ScoringConfig, folder: str) -> FeatureNetwork:

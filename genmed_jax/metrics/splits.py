@@ -10,7 +10,7 @@ from genmed_jax.metrics.base import Comparison, Metric
 
 SPLITS = 10
 _FEW = 4  # Of metrics that take long for images from here on.
-_MANY_IMAGES = 250
+_MANY_IMAGES = 100
 _LARGEST_PART = 5000  # Images in a part, which is a half where it is smaller.
 _SMALLEST_PART = 30
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genmed_jax.errors import UsageError
-from genmed_jax.evaluation.config import SCORES, ScoringConfig
+from genmed_jax.evaluation.config import ScoringConfig
 from genmed_jax.options import option
 from genmed_jax.perturb import FAMILIES
 from genmed_jax.perturb.base import Needs
@@ -75,13 +75,6 @@ class StudyConfig(ScoringConfig):
   )
   scanner_column: str = option(
     'scanner', help='Column of the scanners whose share shifts.', group=STUDY
-  )
-  region_size: int | None = option(
-    None,
-    help='Side in pixels of the crop about a region of interest. By default '
-    'one that holds three regions in four.',
-    group=SCORES,
-    at_least=8,
   )
 
   def column(self, needs: Needs) -> str | None:

@@ -25,6 +25,7 @@ from genmed_jax.metrics import (
   METRICS,
   Score,
 )
+from genmed_jax.metrics.regions import CROPS, OF_STATISTICS, STATISTICS
 from genmed_jax.metrics.registry import attempt, score
 from genmed_jax.networks import FeatureNetwork
 from genmed_jax.report.files import write_file
@@ -35,20 +36,9 @@ from genmed_jax.study.conditions import Condition, constants
 from genmed_jax.study.design import Roles, StudyConfig
 from genmed_jax.study.perturbed import changes_images, composed, perturbed
 
-# Metrics of regions alone: those of features, and those of statistics.
-OF_REGION_FEATURES = {
-  'roi_fd': 'fd',
-  'roi_kid': 'kid',
-  'roi_precision': 'precision',
-  'roi_recall': 'recall',
-  'roi_density': 'density',
-  'roi_coverage': 'coverage',
-}
-OF_REGION_STATISTICS = {
-  'roi_sharpness': slice(0, 1),
-  'roi_texture': slice(1, None),
-}
-REGION_METRICS = (*OF_REGION_FEATURES, *OF_REGION_STATISTICS)
+REGION_METRICS = tuple(
+  name for name, m in METRICS.items() if m.reads in (CROPS, STATISTICS)
+)
 
 
 class _Sets(NamedTuple):
@@ -112,11 +102,9 @@ class Scorer:
   @property
   def directions(self) -> dict[str, Direction]:
     """Every metric, and the values that are better."""
-    found = {name: m.direction for name, m in self.chosen.items()}
-    for name in self.region_metrics:
-      whole = METRICS.get(OF_REGION_FEATURES.get(name))
-      found[name] = whole.direction if whole else Direction.LOWER
-    return found
+    of_regions = {name: METRICS[name] for name in self.region_metrics}
+    every = self.chosen | of_regions
+    return {name: metric.direction for name, metric in every.items()}
 
   def score(self, condition: Condition | None, seed: int) -> dict[str, Score]:
     """Every metric of the base set under a condition; None for none.
@@ -162,7 +150,7 @@ class Scorer:
     with self._clock.on('regions'):
       cut = regions.cut_out(source, self.config.region_size)
       statistics = regions.describe(cut)
-    if not set(OF_REGION_FEATURES) & set(self.region_metrics):
+    if all(METRICS[m].reads == STATISTICS for m in self.region_metrics):
       return None, statistics
     content = source.digest(range(len(source)))
     described = f'{content} region {self.config.region_size}'
@@ -230,10 +218,10 @@ class Scorer:
     if generated.regions:
       part = Comparison(real['reference'].regions, generated.regions, **options)
     for name in self.region_metrics:
-      if name in OF_REGION_FEATURES:
-        scores[name] = attempt(score, METRICS[OF_REGION_FEATURES[name]], part)
+      if name not in OF_STATISTICS:
+        scores[name] = attempt(score, METRICS[name], part)
         continue
-      columns = OF_REGION_STATISTICS[name]
+      columns = OF_STATISTICS[name]
       value, error, _ = marginal_wasserstein(
         real['reference'].statistics[:, columns],
         generated.statistics[:, columns],

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import importlib
 import pkgutil
@@ -9,6 +10,7 @@ from genmed_jax import metrics
 from genmed_jax.engine.feature_set import OUTPUTS, PIXELS
 from genmed_jax.errors import Undefined, UsageError
 from genmed_jax.metrics.base import FEATURES
+from genmed_jax.metrics.regions import CROPS, STATISTICS
 from genmed_jax.metrics.registry import check_offered, defined_on, floor
 from tests.metrics.sets import comparison, feature_set
 
@@ -22,7 +24,10 @@ def test_every_metric_has_value_interval_and_floor(name):
   score = metrics.score(name, comparison())
   assert np.isfinite(score.value)
   assert score.interval.low <= score.value <= score.interval.high
-  found = floor(name, comparison())
+  metric = metrics.METRICS[name]
+  if metric.reads in (CROPS, STATISTICS):  # Features, in a space of regions.
+    metric = dataclasses.replace(metric, reads=FEATURES)
+  found = floor(metric, comparison())
   if name == 'ct_mem':  # Its cells hold too few of a hundred images.
     assert found.value is None
     assert 'no cell has more than 20' in found.notes[0]
@@ -61,7 +66,7 @@ def test_declarations_do_not_clash():
   columns = [column.name for metric in every for column in metric.columns]
   for names in (aliases, columns):
     assert len(set(names)) == len(names)
-  known = {FEATURES, *OUTPUTS, PIXELS}
+  known = {FEATURES, *OUTPUTS, PIXELS, CROPS, STATISTICS}
   assert {metric.reads for metric in every} == known
 
 
@@ -177,10 +182,12 @@ def test_metrics_that_a_network_offers(names, outputs, earned, expected):
 
 
 def test_all_is_what_the_outputs_allow():
-  assert defined_on('all', (*OUTPUTS, PIXELS)) == metrics.METRICS
+  everything = *OUTPUTS, PIXELS, CROPS, STATISTICS
+  assert defined_on('all', everything) == metrics.METRICS
   bare = defined_on('all', ())
   missing = {'is', 'sfid', 'predicted_dice', 'copies'}
-  assert set(bare) == set(metrics.METRICS) - missing
+  of_regions = {name for name in metrics.METRICS if name.startswith('roi_')}
+  assert set(bare) == set(metrics.METRICS) - missing - of_regions
 
 
 @pytest.mark.parametrize(
@@ -215,7 +222,8 @@ def test_all_asks_for_nothing():
 
 # Of the generated set alone, or of other outputs.
 _OF_ONE_SET = (
-  'vendi vendi_0.5 vendi_inf rke is sfid predicted_dice copies'
+  'vendi vendi_0.5 vendi_inf rke is sfid predicted_dice copies '
+  'roi_sharpness roi_texture'
 ).split()
 
 
