@@ -16,32 +16,14 @@ from absl import app, flags
 import numpy as np
 
 from benchmarks import measure
+from benchmarks.laws import SHAPES, WIDTH
 from genmed_jax import metrics
 from genmed_jax.engine import mesh as mesh_lib
 from genmed_jax.engine.local_features import LocalFeatures
 from genmed_jax.engine.progress import progress
 from genmed_jax.metrics.base import FEATURES
 
-_WIDTH = 16
-
-
-def _gaussian(random, n):
-  return random.standard_normal((n, _WIDTH))
-
-
-def _heavy(random, n):
-  return random.standard_t(4, (n, _WIDTH))
-
-
-def _clustered(random, n):
-  centres = 3 * np.random.default_rng(5).standard_normal((8, _WIDTH))
-  return centres[random.integers(8, size=n)] + random.standard_normal(
-    (n, _WIDTH)
-  )
-
-
-_SHAPES = {'gaussian': _gaussian, 'heavy': _heavy, 'clustered': _clustered}
-LAWS = [f'{shape}, {kind}' for shape in _SHAPES for kind in ('equal', 'other')]
+LAWS = [f'{shape}, {kind}' for shape in SHAPES for kind in ('equal', 'other')]
 
 _COUNTS = flags.DEFINE_list('counts', ['200', '50', '1000'], 'Images in a set.')
 _LAWS = flags.DEFINE_list(
@@ -89,7 +71,7 @@ def _scores(
 ) -> dict[str, metrics.Score]:
   shape, which = law.split(', ')
   random = np.random.default_rng([LAWS.index(law), count, kind == 'mean', seed])
-  x, y = (np.float32(_SHAPES[shape](random, count)) for _ in range(2))
+  x, y = (np.float32(SHAPES[shape](random, count)) for _ in range(2))
   if which == 'other':
     y = np.float32(0.8) * y + np.float32(0.3)
   mesh = mesh_lib.data_mesh()
@@ -122,7 +104,7 @@ def _counted(path: Path, law: str, count: int) -> dict:
   for line in _lines(path, law, count, 'interval'):
     for name, score in line['scores'].items():
       found[name].append(score)
-  record = {'benchmark': 'coverage', 'law': law, 'n': count, 'd': _WIDTH}
+  record = {'benchmark': 'coverage', 'law': law, 'n': count, 'd': WIDTH}
   return record | {
     'metrics': {name: _coverage(values[name], found[name]) for name in found}
   }

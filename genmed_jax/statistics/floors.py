@@ -53,7 +53,7 @@ def excess_of(
   splits, share = len(worse), sum(size / count for count in counts)
   variance = worth * share * np.mean(odd**2) + np.var(even, ddof=1) / splits
   student = stdtrit(splits, ndtr(2)) / 2
-  unit = max(student * float(np.sqrt(variance)), least)
+  unit = max(float(student * np.sqrt(variance)), least)
   excess = float(even.mean())
   if unit == 0:
     return 0.0 if excess == 0 else None
