@@ -34,6 +34,7 @@ class FeatureSet:
   """
 
   resolution = 0.0  # Distance within which features count as equal.
+  drawn = None  # The set that it was drawn from, and the places there.
 
   def __init__(self, rows: Rows):
     """Wraps rows; nothing is computed yet."""

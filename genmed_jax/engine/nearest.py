@@ -105,7 +105,9 @@ def search(
     dtype: Of the products; float64 needs no second look, which is faster
       where rows are narrow.
   """
-  queries, database = Stack([queries]), Stack([database])
+  queries, database = (
+    Stack([side], alone=True) for side in (queries, database)
+  )
   rows = queries.rows, database.rows
   origin = database.origin if origin is None else origin
   view = _nearest(rows, origin, dtype=dtype)

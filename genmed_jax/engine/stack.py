@@ -12,11 +12,13 @@ import jax
 import numpy as np
 
 from genmed_jax.engine.feature_set import FeatureSet
+from genmed_jax.engine.local_features import LocalFeatures
 from genmed_jax.engine.mesh import to_host
 from genmed_jax.engine.platforms import platform_of
 from genmed_jax.engine.rows import Rows, shard_rows
 
-_ROWS = 4000  # In a stack, at most; a larger set is one alone.
+_ROWS = 4000  # In a stack, padding included; a larger set is one alone.
+_SMALL = 1000  # Images of a single set that shares the programs of stacks.
 
 
 def stacks(*sides: Sequence[FeatureSet]) -> Iterator[tuple['Stack', ...]]:
@@ -29,23 +31,34 @@ def stacks(*sides: Sequence[FeatureSet]) -> Iterator[tuple['Stack', ...]]:
   for sets in zip(*sides, strict=True):
     together = zip(*taken, sets, strict=True)
     if taken and any(sum(x.count for x in s) > _ROWS for s in together):
-      yield tuple(map(Stack, zip(*taken, strict=True)))
+      yield _stacked(taken)
       taken = []
     taken.append(sets)
   if taken:
-    yield tuple(map(Stack, zip(*taken, strict=True)))
+    yield _stacked(taken)
+
+
+def _stacked(taken: list[tuple[FeatureSet, ...]]) -> tuple['Stack', ...]:
+  alone = len(taken) == 1 and any(
+    not isinstance(x, LocalFeatures) or x.count > _SMALL for x in taken[0]
+  )
+  return tuple(Stack(sets, alone=alone) for sets in zip(*taken, strict=True))
 
 
 class Stack:
   """Rows of several sets, or of one, over the mesh.
 
+  A small set is a stack of one, so that it needs no programs of its own.
+
   Attributes:
     sets: Of one width, over one mesh.
+    is_alone: Whether it is one set as it lies.
   """
 
-  def __init__(self, sets: Sequence[FeatureSet]):
+  def __init__(self, sets: Sequence[FeatureSet], *, alone: bool):
     """Points at the sets; nothing is laid over the mesh yet."""
     self.sets = sets
+    self.is_alone = alone
 
   @property
   def origin(self) -> np.ndarray:
@@ -55,26 +68,31 @@ class Stack:
   @functools.cached_property
   def rows(self) -> Rows:
     """Features over the mesh, ``[n, d]``."""
-    if len(self.sets) == 1:
+    if self.is_alone:
       return self.sets[0].rows
     with jax.enable_x64(True):  # Or float64 features would be cut.
-      shares = [each.share() for each in self.sets]
-      return shard_rows(self.sets[0].mesh, np.concatenate(shares))
+      return self._laid(np.concatenate([each.share() for each in self.sets]))
 
   @functools.cached_property
   def number(self) -> np.ndarray | None:
-    """The set of every row, ``[n]``, -1 for padding; None for a single set."""
-    if len(self.sets) == 1:
+    """The set of every row, ``[n]``, -1 for padding; None for a set alone."""
+    if self.is_alone:
       return None
     counts = [each.shape[0] for each in self.sets]
     mine = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    number, mask = map(to_host, shard_rows(self.sets[0].mesh, mine))
+    number, mask = map(to_host, self._laid(mine))
     return np.where(mask, number, -1)
+
+  def _laid(self, mine: np.ndarray) -> Rows:
+    """This process's rows over the mesh, in the one size of stacks."""
+    mesh = self.sets[0].mesh
+    size = -(-_ROWS // mesh.devices.size)
+    return shard_rows(mesh, mine, padded=lambda count: max(count, size))
 
   @property
   def options(self) -> dict:
     """Of pair programs: small tiles, of which few hold rows of two sets."""
-    if len(self.sets) == 1:
+    if self.is_alone:
       return {}
     return {'tile': 2 * (platform_of(self.sets[0].mesh).small_tile,)}
 

@@ -95,7 +95,11 @@ def frechet_distance(
   References:
     Heusel et al., 2017, eq. 6; Dowson & Landau, 1982; Efron, 1982, ch. 6.
   """
-  fit_x, fit_y = x.get(fit_gaussian), y.get(fit_gaussian)
+  # Parts are many, and a fit may be as large as they are.
+  fit_x, fit_y = (
+    each.get(fit_gaussian) if each.drawn is None else fit_gaussian(each)
+    for each in (x, y)
+  )
   cross = fit_x.factor.T @ fit_y.factor
   difference = fit_x.mean - fit_y.mean
   value = (

@@ -242,7 +242,13 @@ def floor(metric: str | Metric, comparison: Comparison) -> Floor:
     metric: The metric, or its name.
     comparison: The sets.
   """
-  metric = _named(metric)
+  try:
+    return _floor(_named(metric), comparison)
+  finally:
+    memory.release(comparison.reference, comparison.generated)
+
+
+def _floor(metric: Metric, comparison: Comparison) -> Floor:
   if metric.reads not in (FEATURES, *comparison.reference.outputs):
     return Floor(notes=(f'the reference has no {metric.reads}',))
   size = comparison.get(splits.floor_size)

@@ -9,8 +9,8 @@ from genmed_jax.errors import Undefined
 from genmed_jax.metrics.base import Comparison, Metric
 
 SPLITS = 10
-_FEW = 4  # Of metrics that take long for images from here on.
-_MANY_IMAGES = 100
+# Of metrics that take long, in parts of more images than so many.
+_FEW, _MANY_IMAGES = 4, 100
 _LARGEST_PART = 5000  # Images in a part, which is a half where it is smaller.
 _SMALLEST_PART = 30
 

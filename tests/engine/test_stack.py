@@ -72,7 +72,7 @@ def test_stacks_hold_few_rows_and_all_sets_in_order(random, mesh, monkeypatch):
 
 def test_values_of_rows_and_of_sets(random, mesh):
   sets = local(mesh, [9, 3, 5], random)
-  stack = Stack(sets)
+  stack = Stack(sets, alone=False)
   values = to_host(stack.rows.values)
   for part, one in zip(stack.split(values), sets, strict=True):
     np.testing.assert_array_equal(part, one.to_host())
@@ -83,12 +83,27 @@ def test_values_of_rows_and_of_sets(random, mesh):
   assert (stack.number == -1).sum() == len(values) - 17
 
 
-def test_one_set_alone_is_no_stack(random, mesh):
-  one = LocalFeatures(mesh, random.standard_normal((20, 5)))
-  stack = Stack([one])
+def test_a_large_set_is_one_alone(random, mesh):
+  one = LocalFeatures(mesh, random.standard_normal((1001, 5)))
+  small = one.part(np.arange(20))
+  ((stack,),) = stacks([one])
   assert stack.number is None
   assert stack.options == {}
   assert stack.rows.values is one.rows.values
+  assert [side.number is None for side in next(stacks([small], [one]))] == 2 * [
+    True
+  ]
+  assert [s.number is None for s in next(stacks([small], [small]))] == 2 * [
+    False
+  ]
+
+
+def test_a_small_set_takes_the_programs_of_stacks(random, mesh, compiled):
+  own_neighbours_of_each(local(mesh, [40, 50], random), k=4)
+  before = len(compiled)
+  one = np.float32(random.standard_normal((60, 5)))
+  own_neighbours(LocalFeatures(mesh, one), k=4)
+  assert len(compiled) == before
 
 
 def test_a_second_look_stays_in_the_set(random, mesh, monkeypatch):

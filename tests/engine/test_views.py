@@ -61,7 +61,7 @@ def looked_twice(mesh, sets, balls):
   ]
   seen = jax.tree.map(to_host, first_look((*sides, *spread), origin))
   first = [dict(view) for view in seen]
-  stacked = [Stack([FeatureSet(side)]) for side in sides]
+  stacked = [Stack([FeatureSet(side)], alone=True) for side in sides]
   for i in (0, 1):
     look_again(
       stacked[i],
@@ -212,7 +212,7 @@ def test_rows_in_doubt_alone_look_again(random, mesh, n):
     HELD_BY: spread_rows(rows, np.full(n, -7)),
   }
   zeros = np.zeros(len(rows.mask))
-  stack = Stack([FeatureSet(rows)])
+  stack = Stack([FeatureSet(rows)], alone=True)
   look_again(
     stack,
     stack,
@@ -241,7 +241,7 @@ def test_without_doubt_nobody_looks_again(monkeypatch, mesh):
   rows = shard_rows(mesh, np.zeros((3, 2)))
   monkeypatch.delattr(views, '_look_again')
   view = {name: np.zeros(len(rows.mask)) for name in ('doubtful', HOLDING)}
-  stack = Stack([FeatureSet(rows)])
+  stack = Stack([FeatureSet(rows)], alone=True)
   look_again(stack, stack, view)
   assert not view[HOLDING].any()
 
