@@ -38,7 +38,7 @@ def finished(tmp_path_factory):
   """A study, its folder and its cache."""
   folder, cache = (tmp_path_factory.mktemp(name) for name in ('out', 'cache'))
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(splits, 'SPLITS', 8)  # Verdicts stand on errors.
+    patch.setattr(splits, 'SPLITS', 5)  # Verdicts stand on errors.
     study = prepare(config(cache)).run()
   study.save(folder)
   return study, folder, cache
