@@ -123,6 +123,17 @@ def _cold(records: list[dict]) -> str:
   return _markdown(lines)
 
 
+def _excess(records: list[dict]) -> str:
+  """Percent of pairs of real sets that are beyond 2, either way."""
+  heads = [f'{r["law"]}, {r["sizes"].replace(":", " and ")}' for r in records]
+  lines = [['metric', *heads]]
+  for name in records[0]['metrics']:
+    found = (record['metrics'][name] for record in records)
+    shares = (100 * (each['worse'] + each['better']) for each in found)
+    lines.append([f'`{name}`', *(f'{share:.1f}' for share in shares)])
+  return _markdown(lines)
+
+
 def _markdown(lines: list[list[str]]) -> str:
   header, *rows = ('| ' + ' | '.join(line) + ' |\n' for line in lines)
   return header + '|---' * len(lines[0]) + '|\n' + ''.join(rows)
@@ -132,6 +143,7 @@ _TABLES = {
   'statistic': _statistics,
   'network': _features,
   'cold': _cold,
+  'excess': _excess,
 }
 
 if __name__ == '__main__':
