@@ -36,8 +36,7 @@ def load(
   Raises:
     UsageError: if one is not there, they do not belong together, the
       predictor is no better than predicting the mean Dice of the segmenter's
-      masks, or images are scaled
-      in another way than those of the training.
+      masks, or images are scaled in another way than those of the training.
   """
   weights, manifest = _segmenter(segmenter, intensity)
   config = SegmenterConfig(**manifest['config'])

@@ -74,7 +74,7 @@ class Measured(NamedTuple):
 
 
 class Floor(NamedTuple):
-  """What real images score among themselves; None where undefined.
+  """The floor of a metric, and the excess over it; None where undefined.
 
   Attributes:
     value: The metric between disjoint parts of the reference.

@@ -236,7 +236,7 @@ def columns_of(
 
 
 def floor(metric: str | Metric, comparison: Comparison) -> Floor:
-  """What real images score among themselves, and how far a set is from it.
+  """The metric between parts of the reference, and the excess over that.
 
   Args:
     metric: The metric, or its name.

@@ -19,7 +19,7 @@ Pairs = list[tuple[Comparison, Comparison]]
 
 
 def number_of_splits(metric: Metric, size: int) -> int:
-  """How many splits a metric is worth, into parts of so many images."""
+  """Number of splits that a metric is taken of, for parts of ``size``."""
   few = metric.takes_long and size > _MANY_IMAGES
   return min(_FEW, SPLITS) if few else SPLITS
 

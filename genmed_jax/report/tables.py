@@ -120,7 +120,7 @@ def _lines(
 
 
 def _notes(rows: Sequence[Result]) -> list[str]:
-  """What is in brackets; every note, with its metrics and sets."""
+  """The meaning of the brackets, then each note with its metrics and sets."""
   notes = {}
   for row in rows:
     for note in row.note:

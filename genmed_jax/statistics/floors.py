@@ -16,7 +16,7 @@ def excess_of(
   worth: float,
   least: float = 0.0,
 ) -> float | None:
-  r"""How much worse a set is than real images, in units of what chance does.
+  r"""Difference from the floor in standard errors; positive is worse.
 
   With :math:`D_s, D'_s` the values less the floors of both parts of split s,
   turned so that more is worse,
