@@ -68,10 +68,13 @@ class Checkpoints:
     """Writes an epoch in the place of the one before."""
     import orbax.checkpoint as ocp
 
+    # Of arrays on several devices orbax would have each write a slice, and
+    # compile a program for every shape.
+    tree = jax.device_get({'state': state, 'best': best})
     self._manager.save(
       len(history),
       args=ocp.args.Composite(
-        tree=ocp.args.StandardSave({'state': state, 'best': best}),
+        tree=ocp.args.StandardSave(tree),
         history=ocp.args.JsonSave({'epochs': history}),
       ),
     )
