@@ -7,28 +7,23 @@ Every pair is a line of the file in ``--draws``, so that a run goes on where it
 was stopped, and several may share the work by ``--laws``.
 """
 
-import collections
-import json
-from pathlib import Path
+import functools
 import warnings
 
 from absl import app, flags
 import numpy as np
 
 from benchmarks import measure
+from benchmarks.draws import comparison, draws
 from benchmarks.laws import SHAPES, WIDTH
 from genmed_jax import metrics
-from genmed_jax.engine import mesh as mesh_lib
-from genmed_jax.engine.local_features import LocalFeatures
-from genmed_jax.engine.progress import progress
 from genmed_jax.metrics.base import FEATURES
 
-LAWS = [f'{shape}, {kind}' for shape in SHAPES for kind in ('equal', 'other')]
+LAWS = [f'{shape}/{kind}' for shape in SHAPES for kind in ('equal', 'other')]
 
 _COUNTS = flags.DEFINE_list('counts', ['200', '50', '1000'], 'Images in a set.')
-_LAWS = flags.DEFINE_list(
-  'laws', [str(i) for i in range(len(LAWS))], 'Numbers of the laws.'
-)
+_LAWS = flags.DEFINE_list('laws', LAWS, 'Laws, and whether both sets share it.')
+_METRICS = flags.DEFINE_list('metrics', ['all'], 'Names of metrics.')
 _MEANS = flags.DEFINE_integer('means', 2000, 'Pairs behind the true mean.')
 _REPEATS = flags.DEFINE_list(
   'repeats', ['500', '200', '200'], 'Pairs whose intervals are looked at.'
@@ -42,80 +37,59 @@ _OUTPUT = flags.DEFINE_string('output', None, 'JSON lines are appended here.')
 def main(_):
   """Draws what is missing of what the flags ask for, then counts."""
   warnings.simplefilter('ignore')
-  draws = Path(_DRAWS.value)
-  draws.touch()
+  chosen = [
+    name
+    for name in metrics.select(_METRICS.value)
+    if metrics.METRICS[name].reads == FEATURES
+  ]
   for count, repeats in zip(_COUNTS.value, _REPEATS.value, strict=True):
-    for law in (LAWS[int(i)] for i in _LAWS.value):
-      _draw(draws, law, int(count), 'interval', int(repeats))
-      _draw(draws, law, int(count), 'mean', _MEANS.value)
-      measure.write(_OUTPUT.value, _counted(draws, law, int(count)))
-
-
-def _draw(path: Path, law: str, count: int, kind: str, size: int) -> None:
-  """Appends the pairs of a kind that are not there yet."""
-  done = {line['seed'] for line in _lines(path, law, count, kind)}
-  missing = [seed for seed in range(size) if seed not in done]
-  with open(path, 'a') as file:
-    for seed in progress(missing, desc=f'{law} {count} {kind}', unit='pair'):
-      scores = {
-        name: [score.value, *(score.interval or ())][:4]
-        for name, score in _scores(law, count, kind, seed).items()
+    for law in _LAWS.value:
+      key = {'law': law, 'n': int(count)}
+      sizes = {'interval': int(repeats), 'mean': _MEANS.value}
+      found = {
+        kind: draws(
+          _DRAWS.value,
+          key | {'kind': kind, 'metrics': ','.join(chosen)},
+          size,
+          functools.partial(_scores, chosen, law, int(count), kind),
+        )
+        for kind, size in sizes.items()
       }
-      line = {'law': law, 'n': count, 'kind': kind, 'seed': seed}
-      file.write(json.dumps(line | {'scores': scores}) + '\n')
-      file.flush()
+      covered = {
+        name: _coverage(
+          *([x[name] for x in found[kind]] for kind in ('mean', 'interval'))
+        )
+        for name in chosen
+      }
+      record = {'benchmark': 'coverage', **key, 'd': WIDTH, 'metrics': covered}
+      measure.write(_OUTPUT.value, record)
 
 
 def _scores(
-  law: str, count: int, kind: str, seed: int
-) -> dict[str, metrics.Score]:
-  shape, which = law.split(', ')
+  names: list[str], law: str, count: int, kind: str, seed: int
+) -> dict[str, list]:
+  """Value, and with ``kind`` ``'interval'`` error and bounds, of one pair."""
+  shape, which = law.split('/')
   random = np.random.default_rng([LAWS.index(law), count, kind == 'mean', seed])
   x, y = (np.float32(SHAPES[shape](random, count)) for _ in range(2))
   if which == 'other':
     y = np.float32(0.8) * y + np.float32(0.3)
-  mesh = mesh_lib.data_mesh()
-  comparison = metrics.Comparison(
-    *(LocalFeatures(mesh, each) for each in (x, y)),
-    bootstrap=1 if kind == 'interval' else 0,
-    seed=seed,
-  )
+  bootstrap = 1 if kind == 'interval' else 0
+  compared = comparison(x, y, bootstrap=bootstrap, seed=seed)
+  scores = {name: metrics.score(name, compared) for name in names}
   return {
-    name: metrics.score(metric, comparison)
-    for name, metric in metrics.METRICS.items()
-    if metric.reads == FEATURES
+    name: [score.value, *(score.interval or ())][:4]
+    for name, score in scores.items()
   }
 
 
-def _lines(path: Path, law: str, count: int, kind: str) -> list[dict]:
-  with open(path) as file:
-    lines = map(json.loads, file)
-    key = {'law': law, 'n': count, 'kind': kind}
-    return [line for line in lines if key.items() <= line.items()]
-
-
-def _counted(path: Path, law: str, count: int) -> dict:
+def _coverage(means: list[list], scores: list[list]) -> dict[str, float | int]:
   """Shares of intervals that hold the mean, and that lie below or above it."""
-  values = collections.defaultdict(list)
-  for line in _lines(path, law, count, 'mean'):
-    for name, (value, *_) in line['scores'].items():
-      values[name].append(value)
-  found = collections.defaultdict(list)
-  for line in _lines(path, law, count, 'interval'):
-    for name, score in line['scores'].items():
-      found[name].append(score)
-  record = {'benchmark': 'coverage', 'law': law, 'n': count, 'd': WIDTH}
-  return record | {
-    'metrics': {name: _coverage(values[name], found[name]) for name in found}
-  }
-
-
-def _coverage(values: list, scores: list[list]) -> dict[str, float | int]:
-  values = [value for value in values if value is not None]
+  means = [value for value, *_ in means if value is not None]
   scores = np.array([score for score in scores if len(score) == 4], float)
-  if not len(scores) or not values:
+  if not len(scores) or not means:
     return {'intervals': 0}
-  mean = float(np.mean(values))
+  mean = float(np.mean(means))
   value, error, low, high = scores.T
   return {
     'intervals': len(scores),

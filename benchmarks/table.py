@@ -6,6 +6,8 @@ Each file becomes a table between ``<!-- benchmarks NAME -->`` and
 ``<!-- end -->`` in the README, NAME being the file's, without its ending.
 """
 
+import collections
+from collections.abc import Callable
 import json
 import math
 from pathlib import Path
@@ -126,11 +128,36 @@ def _cold(records: list[dict]) -> str:
 def _excess(records: list[dict]) -> str:
   """Percent of pairs of real sets that are beyond 2, either way."""
   heads = [f'{r["law"]}, {r["sizes"].replace(":", " and ")}' for r in records]
+
+  def cell(found):
+    return f'{100 * (found["worse"] + found["better"]):.1f}'
+
+  return _by_metric(records, heads, cell)
+
+
+def _coverage(records: list[dict]) -> str:
+  """Percent of intervals that hold the mean, lie above it, and below."""
+  heads = [f'{r["law"].replace("/", ", ")}, {r["n"]}' for r in records]
+
+  def cell(found):
+    if not found['intervals']:
+      return '-'
+    shares = (100 * found[name] for name in ('held', 'too_high', 'too_low'))
+    return '{:.1f} ({:.1f}, {:.1f})'.format(*shares)
+
+  return _by_metric(records, heads, cell)
+
+
+def _by_metric(records: list[dict], heads: list[str], cell: Callable) -> str:
+  """A line for each metric, and a column for each head."""
+  found = collections.defaultdict(dict)
+  for head, record in zip(heads, records, strict=True):
+    for name, each in record['metrics'].items():
+      found[name][head] = cell(each)
+  heads = list(dict.fromkeys(heads))
   lines = [['metric', *heads]]
-  for name in records[0]['metrics']:
-    found = (record['metrics'][name] for record in records)
-    shares = (100 * (each['worse'] + each['better']) for each in found)
-    lines.append([f'`{name}`', *(f'{share:.1f}' for share in shares)])
+  for name, cells in found.items():
+    lines.append([f'`{name}`', *(cells.get(head, '') for head in heads)])
   return _markdown(lines)
 
 
@@ -144,6 +171,7 @@ _TABLES = {
   'network': _features,
   'cold': _cold,
   'excess': _excess,
+  'coverage': _coverage,
 }
 
 if __name__ == '__main__':
