@@ -1,10 +1,17 @@
 """Four CPU devices for every test, and fixtures that many share."""
 
 import os
+from pathlib import Path
 
-# Read when jax starts, so before anything imports it.
-os.environ['XLA_FLAGS'] = (
-  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=4'
+from tests import alone
+
+# Read when jax starts, so before anything that computes.
+os.environ['XLA_FLAGS'] = ' '.join(
+  [
+    os.environ.get('XLA_FLAGS', ''),
+    alone.XLA_FLAGS,
+    '--xla_force_host_platform_device_count=4',
+  ]
 )
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
@@ -32,11 +39,20 @@ def programs(tmp_path_factory, worker_id):
     os.environ[name.upper()] = str(value)
 
 
+@pytest.fixture(scope='module', autouse=True)
+def memory():
+  """Drops programs before all those of a suite come to gigabytes."""
+  yield
+  pages = int(Path('/proc/self/statm').read_text().split()[1])
+  if pages * os.sysconf('SC_PAGE_SIZE') > 1.2e9:
+    jax.clear_caches()
+
+
 @pytest.fixture(scope='session', autouse=True)
 def few_splits():
-  """Errors take as much code with few splits, and less time."""
+  """Scores parts of sets as seldom as :mod:`tests.alone` says."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(splits, 'SPLITS', 2)
+    patch.setattr(splits, 'SPLITS', alone.SPLITS)
     yield
 
 

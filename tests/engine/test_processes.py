@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -10,7 +9,10 @@ import time
 import numpy as np
 import pytest
 
+import genmed_jax
+from genmed_jax.command import entry, evaluate
 from genmed_jax.training.checkpoints import load_network
+from tests import alone
 from tests.command.test_entry import run
 
 METRICS = 'fd,mmd_poly,asw,sw2,vendi,coverage,realism,authpct'
@@ -21,8 +23,7 @@ def start(count, *flags, module='evaluate'):
   return start_programs(
     count,
     lambda port, process: [
-      '-m',
-      f'genmed_jax.{module}',
+      *alone.arguments(f'genmed_jax.{module}'),
       f'--coordinator=localhost:{port}',
       f'--num_processes={count}',
       f'--process_id={process}',
@@ -32,14 +33,14 @@ def start(count, *flags, module='evaluate'):
 
 
 def start_programs(count, arguments):
-  """Starts Python once for each process, which ``arguments`` tells apart."""
+  """Starts each process, which ``arguments`` tells apart."""
   with socket.socket() as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
   return [
     subprocess.Popen(
-      [sys.executable, *arguments(port, process)],
-      env=os.environ | {'XLA_FLAGS': ''},
+      arguments(port, process),
+      env=alone.environment(),
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
@@ -67,53 +68,57 @@ def values(folder):
 
 
 def test_two_processes_equal_one(tmp_path, sources):
-  for count in (1, 2):
-    processes = start(count, *sources, f'--output_dir={tmp_path / str(count)}')
-    for process in processes:
-      _, errors = process.communicate(timeout=240)
-      assert process.returncode == 0, errors
+  for process in start(2, *sources, f'--output_dir={tmp_path / "two"}'):
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+  sources.append(f'--output_dir={tmp_path / "one"}')
+  entry.run(evaluate.COMMAND, sources)
   np.testing.assert_allclose(
-    values(tmp_path / '2'), values(tmp_path / '1'), rtol=1e-6, atol=1e-8
+    values(tmp_path / 'two'), values(tmp_path / 'one'), rtol=1e-6, atol=1e-8
   )
+
+
+def scored(folder):
+  """Values of arrays of features and of images, with an evaluator too."""
+  random = np.random.default_rng(0)
+  features = np.float32(random.standard_normal((2, 41, 12)))
+  images = np.uint8(random.integers(0, 255, (2, 13, 16, 16)))
+  given = {'bootstrap': 0, 'cache_dir': folder}
+  found = genmed_jax.score(*features, metrics='fd,coverage', **given).rows
+  evaluator = genmed_jax.Evaluator(
+    images[0], features='inception_v3_random:64', metrics='fd,kid', **given
+  )
+  found += evaluator(images[1]).rows
+  return [row.value for row in found]
 
 
 SCORE = """
 import json, sys
-import numpy as np
-import genmed_jax
 from genmed_jax.engine import processes
+from genmed_jax.metrics import splits
+from tests import alone
+from tests.engine.test_processes import scored
 
-count, port, process, folder = sys.argv[1:]
-if count == '2':
-  processes.join(f'localhost:{port}', 2, int(process))
-random = np.random.default_rng(0)
-features = np.float32(random.standard_normal((2, 41, 12)))
-images = np.uint8(random.integers(0, 255, (2, 13, 16, 16)))
-given = {'bootstrap': 0, 'cache_dir': folder}
-found = genmed_jax.score(*features, metrics='fd,coverage,authpct', **given).rows
-evaluator = genmed_jax.Evaluator(
-  images[0], features='inception_v3_random:64', metrics='fd,kid', **given
-)
-found += evaluator(images[1]).rows
-print(json.dumps([row.value for row in found]))
+port, process, folder = sys.argv[1:]
+splits.SPLITS = alone.SPLITS
+processes.join(f'localhost:{port}', 2, int(process))
+print(json.dumps(scored(folder)))
 """
 
 
 def test_two_processes_score_arrays_as_one_does(tmp_path):
-  found = []
-  for count in (1, 2):
-    for process in start_programs(
-      count,
-      lambda port, i, n=count: (
-        ['-c', SCORE, str(n), str(port), str(i)] + [str(tmp_path / str(n))]
-      ),
-    ):
-      output, errors = process.communicate(timeout=240)
-      assert process.returncode == 0, errors
-      found.append(json.loads(output.splitlines()[-1]))
-  one, *two = found
-  for values in two:
-    np.testing.assert_allclose(values, one, rtol=1e-5, atol=1e-7)
+  here = scored(tmp_path / 'one')
+  for process in start_programs(
+    2,
+    lambda port, i: (
+      [sys.executable, '-c', SCORE, str(port), str(i), str(tmp_path / 'two')]
+    ),
+  ):
+    output, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    np.testing.assert_allclose(
+      json.loads(output.splitlines()[-1]), here, rtol=1e-5, atol=1e-7
+    )
 
 
 def test_two_processes_train_one_network(tmp_path):

@@ -1,5 +1,7 @@
 """Programs that an evaluation compiles: the time until its first answer."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -26,27 +28,20 @@ def sets(random, tmp_path):
   return files
 
 
-def programs(compiled, sets, **options):
-  """The programs of an evaluation in a process that knows none."""
+def test_one_process_takes_few_programs(compiled, sets, random):
+  """Sets, groups and metrics share them; a set of another size adds none."""
   jax.clear_caches()
-  compiled.clear()
-  genmed_jax.score(*map(str, sets), bootstrap=50, **options)
-  return len(compiled)
 
+  def counted(evaluate, *given, **options):
+    before = len(compiled)
+    evaluate(*given, **options)
+    return len(compiled) - before
 
-def test_all_metrics_take_few_programs(compiled, sets):
-  assert programs(compiled, sets, metrics='all') <= 40
-
-
-def test_groups_take_the_programs_of_the_whole(compiled, sets):
-  whole = programs(compiled, sets, metrics=SEVEN)
-  grouped = programs(compiled, sets, metrics=SEVEN, group_by='group')
-  assert 0 < grouped <= whole + 3
-
-
-def test_another_set_of_another_size_takes_none(compiled, sets, random):
-  evaluator = genmed_jax.Evaluator(str(sets[0]), metrics='all', bootstrap=0)
-  evaluator(np.float32(random.standard_normal((300, WIDTH))))
-  compiled.clear()
-  evaluator(np.float32(random.standard_normal((211, WIDTH))))
-  assert compiled == []
+  score = functools.partial(genmed_jax.score, *map(str, sets), bootstrap=50)
+  assert 0 < counted(score, metrics=SEVEN) <= 20
+  assert counted(score, metrics=SEVEN, group_by='group') <= 3
+  counted(score, metrics='all')
+  assert len(compiled) <= 40
+  evaluator = genmed_jax.Evaluator(str(sets[0]), metrics='all', bootstrap=50)
+  smaller = np.float32(random.standard_normal((211, WIDTH)))
+  assert counted(evaluator, smaller) == 0

@@ -1,8 +1,6 @@
-import os
-from pathlib import Path
+import csv
 import signal
 import subprocess
-import sys
 import time
 
 import jax
@@ -10,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genmed_jax.command import entry, evaluate
 from genmed_jax.data.formats import open_source
 from genmed_jax.errors import DecodeError
 from genmed_jax.extraction.cache import CachedExtractor
 from genmed_jax.extraction.extractor import Extractor
+from tests import alone
 
 # Metrics of scores of single images, which come out the same to the bit.
 OF_IMAGES = ('precision', 'coverage', 'realism', 'authpct')
@@ -146,11 +146,8 @@ def test_a_process_without_a_share_has_no_rows(
   assert share.ids == list(share.numbers) == []
 
 
-def command(source, cache_dir, output_dir, *more):
+def flags(source, cache_dir, output_dir, *more):
   return [
-    sys.executable,
-    '-m',
-    'genmed_jax.evaluate',
     f'--reference={source}',
     f'--generated=generated={source}',
     '--features=inception_v3_random:64',
@@ -161,13 +158,14 @@ def command(source, cache_dir, output_dir, *more):
 
 
 def test_a_killed_run_resumes_to_the_same_results(tmp_path):
-  source = 'phantom:brain?n=96&size=32'
+  source = 'phantom:brain?n=64&size=32'
   options = ('--batch_size=4', '--metrics=fd,precision')
   straight, killed = (
-    command(source, tmp_path / name, tmp_path / f'{name}_out', *options)
+    alone.arguments('genmed_jax.evaluate')
+    + flags(source, tmp_path / name, tmp_path / f'{name}_out', *options)
     for name in ('straight', 'killed')
   )
-  environment = os.environ | {'XLA_FLAGS': ''}
+  environment = alone.environment()
   process = subprocess.Popen(killed, env=environment, stderr=subprocess.DEVNULL)
   features = tmp_path / 'killed' / 'features'
   row = 64 * 4
@@ -179,7 +177,7 @@ def test_a_killed_run_resumes_to_the_same_results(tmp_path):
   assert process.wait() == -signal.SIGKILL
   assert not list((tmp_path / 'killed_out').glob('results*'))
   (part,) = features.glob('*/64.part')
-  assert part.stat().st_size < 96 * row
+  assert part.stat().st_size < 64 * row
   for arguments in (killed, straight):
     subprocess.run(arguments, env=environment, check=True, capture_output=True)
   results = [
@@ -189,54 +187,50 @@ def test_a_killed_run_resumes_to_the_same_results(tmp_path):
   assert results[0] == results[1]
 
 
-@pytest.fixture(scope='module')
-def layouts(tmp_path_factory):
-  """results.csv and per-image scores of two device counts and batch sizes."""
-  root = tmp_path_factory.mktemp('layouts')
-  rows = []
-  for devices, batch_size in ((1, 1), (2, 7)):
-    output_dir = root / f'{devices}'
-    flag = f'--xla_force_host_platform_device_count={devices}'
-    subprocess.run(
-      command(
-        'phantom:brain?n=30&size=32&seed=1',
-        root / f'cache{devices}',
-        output_dir,
-        '--generated=noisy=phantom:brain?n=25&size=32&seed=2&noise=0.04',
-        f'--batch_size={batch_size}',
-        '--bootstrap=0',
-        '--metrics=fd,mmd_poly,sw2,precision,coverage,realism,authpct',
-      ),
-      env=os.environ | {'XLA_FLAGS': flag},
-      check=True,
-      capture_output=True,
+def test_results_do_not_depend_on_batch_or_devices(tmp_path):
+  source = 'phantom:brain?n=30&size=32&seed=1'
+  here, there = (
+    flags(
+      source,
+      tmp_path / f'{name}_cache',
+      tmp_path / name,
+      '--generated=noisy=phantom:brain?n=25&size=32&seed=2&noise=0.04',
+      f'--batch_size={batch_size}',
+      '--bootstrap=0',
+      '--metrics=fd,mmd_poly,sw2,precision,coverage,realism,authpct',
     )
-    rows.append(
-      [
-        line.split(',')
-        for line in (output_dir / 'results.csv').read_text().splitlines()
-      ]
-    )
-  return rows, root
-
-
-def test_results_do_not_depend_on_batch_or_devices(layouts):
-  (one, two), root = layouts
-  for mine, theirs in zip(one[1:], two[1:], strict=True):
-    generated, metric = mine[0], mine[3]
-    if generated != 'noisy':
+    for name, batch_size in (('here', 4), ('there', 7))
+  )
+  entry.run(evaluate.COMMAND, here)  # On four devices.
+  subprocess.run(
+    alone.arguments('genmed_jax.evaluate') + there,
+    env=alone.environment(),
+    check=True,
+    capture_output=True,
+  )
+  one, two = (
+    (tmp_path / name / 'results.csv').read_text().splitlines()
+    for name in ('here', 'there')
+  )
+  for mine, theirs in zip(
+    csv.DictReader(one), csv.DictReader(two), strict=True
+  ):
+    if mine['generated'] != 'noisy':
       continue
-    tolerance = 1e-6 if metric in OF_IMAGES else 1e-5
+    tolerance = 1e-6 if mine['metric'] in OF_IMAGES else 1e-5
     np.testing.assert_allclose(
-      float(mine[4]), float(theirs[4]), rtol=tolerance, err_msg=metric
+      float(mine['value']),
+      float(theirs['value']),
+      rtol=tolerance,
+      err_msg=mine['metric'],
     )
   samples = [
     np.genfromtxt(
-      Path(root / f'{devices}' / 'samples_noisy.csv'),
+      tmp_path / name / 'samples_noisy.csv',
       delimiter=',',
       skip_header=1,
       usecols=(3, 4, 5, 6, 7),
     )
-    for devices in (1, 2)
+    for name in ('here', 'there')
   ]
   np.testing.assert_allclose(*samples, rtol=1e-5)

@@ -113,7 +113,7 @@ def test_generators_learn_and_draw(task, tmp_path):
       depth=2,
       epochs=5,
       batch_size=20,
-      learning_rate=3e-3,
+      learning_rate=1e-2,
       output_dir=str(out),
     )
   )
