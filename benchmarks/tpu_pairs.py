@@ -64,7 +64,7 @@ def programs(s: Shapes, n: int, m: int) -> list[Program]:
     Program(
       'nearest',
       f'{m} x {d} in {n} x {d}',
-      lambda: nearest._nearest.lower(s.mesh, (y, x), origin),
+      lambda: nearest._nearest.lower(s.mesh, (y, x, (None, None)), origin),
       pairs(theirs, n, d, _DISTANCE + _SEARCH)
       + info(mine, theirs)
       + ring(mine, 20)
@@ -135,7 +135,8 @@ def programs(s: Shapes, n: int, m: int) -> list[Program]:
   ]
   if chips == 1:  # Of a cell of ct, which lies on one device.
     c = COMPONENTS
-    rows = s.rows(m, c, jnp.float64), s.rows(n, c, jnp.float64)
+    cells = s.rows(m, c, jnp.float64), s.rows(n, c, jnp.float64)
+    rows = *cells, (None, None)
     found.append(
       Program(
         'nearest, float64',

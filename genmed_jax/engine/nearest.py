@@ -86,35 +86,37 @@ def nearest_neighbours(x: FeatureSet, y: FeatureSet) -> Nearest:
     ValueError: if the widths differ, a feature is not finite or a set is empty
       (``Undefined``).
   """
-  return search(y, x)
+  return search([y], [x])[0]
 
 
 def search(
-  queries: FeatureSet,
-  database: FeatureSet,
+  queries: Sequence[FeatureSet],
+  databases: Sequence[FeatureSet],
   *,
   origin: np.ndarray | None = None,
   dtype=jnp.float32,
-) -> Nearest:
-  """The nearest image of a database to each query, ``[n, 1]``.
+) -> list[Nearest]:
+  """The nearest image of each database to its queries, ``[n, 1]``.
 
   Args:
-    queries: Features ``[n, d]``.
-    database: Features ``[m, d]``, over the same mesh, one at least.
-    origin: ``[d]`` of the products, near the images; the database's if None.
+    queries: Features, each ``[n, d]``.
+    databases: Features, each ``[m, d]`` with one image at least, as many and
+      over the same mesh.
+    origin: ``[d]`` of the products, near the images; a database's if None.
     dtype: Of the products; float64 needs no second look, which is faster
       where rows are narrow.
   """
-  queries, database = (
-    Stack([side], alone=True) for side in (queries, database)
-  )
-  rows = queries.rows, database.rows
-  origin = database.origin if origin is None else origin
-  view = _nearest(rows, origin, dtype=dtype)
-  view = jax.tree.map(to_host, view)
-  if dtype != jnp.float64:
-    look_again(queries, database, view)
-  return in_order(view, queries, database)[0]
+  found = []
+  for of, among in stacks(queries, databases):
+    rows = of.rows, among.rows, (of.number, among.number)
+    about = among.origin if origin is None else origin
+    view = jax.tree.map(
+      to_host, _nearest(rows, about, dtype=dtype, **of.options)
+    )
+    if dtype != jnp.float64:
+      look_again(of, among, view)
+    found += in_order(view, of, among)
+  return found
 
 
 def in_order(view: dict, queries: Stack, database: Stack) -> list[Nearest]:
@@ -147,8 +149,8 @@ def _own_nearest(rows, origin, *, k, walk):
 
 @pair_program()
 def _nearest(rows, origin, *, walk):
-  queries, database = rows
-  info = pair_info(queries, origin)
+  queries, database, numbers = rows
+  info, among = map(pair_info, (queries, database), 2 * (origin,), numbers)
   view, _ = fold_pairs(
     queries,
     database,
@@ -156,7 +158,7 @@ def _nearest(rows, origin, *, walk):
     origin=origin,
     row_update=see((NEAREST,), walk.top_k),
     row_info=info,
-    column_info=pair_info(database, origin),
+    column_info=among,
     row_state=start(queries, (NEAREST,), 1, walk),
   )
   return settled(queries, database, view, info, walk)

@@ -71,17 +71,25 @@ class Stack:
     if self.is_alone:
       return self.sets[0].rows
     with jax.enable_x64(True):  # Or float64 features would be cut.
-      return self._laid(np.concatenate([each.share() for each in self.sets]))
+      return self._laid(np.concatenate(self._shares))
 
   @functools.cached_property
   def number(self) -> np.ndarray | None:
     """The set of every row, ``[n]``, -1 for padding; None for a set alone."""
     if self.is_alone:
       return None
-    counts = [each.shape[0] for each in self.sets]
+    counts = list(map(len, self._shares))
     mine = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     number, mask = map(to_host, self._laid(mine))
     return np.where(mask, number, -1)
+
+  @functools.cached_property
+  def _shares(self) -> list[np.ndarray]:
+    """This process's images of each set; others lie on a device of its own."""
+    return [
+      each.share() if isinstance(each, LocalFeatures) else each.to_host()
+      for each in self.sets
+    ]
 
   def _laid(self, mine: np.ndarray) -> Rows:
     """This process's rows over the mesh, in the one size of stacks."""

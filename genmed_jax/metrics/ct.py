@@ -90,35 +90,47 @@ def copying_test_in_cells(
 
   Distances within the resolution of each other are ties.
   """
-  sets = (train, train_cells), (test, test_cells), (y, y_cells)
   total = weight = variance = 0.0
-  for cell in np.unique(train_cells):
-    inside, real, made = (images[cells == cell] for images, cells in sets)
-    if len(real) == 0:
-      raise Undefined('a cell of the training images has no test image')
-    if len(made) <= _FEWEST:
-      continue
-    share = len(real) / len(test)
+  cells = np.unique(train_cells)
+  among, real, made = (
+    [images[places == cell] for cell in cells]
+    for images, places in (
+      (train, train_cells),
+      (test, test_cells),
+      (y, y_cells),
+    )
+  )
+  if min(map(len, real)) == 0:
+    raise Undefined('a cell of the training images has no test image')
+  kept = [cell for cell, images in enumerate(made) if len(images) > _FEWEST]
+  if not kept:
+    raise Undefined(f'no cell has more than {_FEWEST} generated images')
+  nearest = _to_nearest(
+    [np.concatenate([made[cell], real[cell]]) for cell in kept],
+    [among[cell] for cell in kept],
+  )
+  for cell, distances in zip(kept, nearest, strict=True):
+    share = len(real[cell]) / len(test)
     statistic, error = _mann_whitney(
-      *(_to_nearest(inside, each) for each in (made, real)), resolution
+      *np.split(distances, [len(made[cell])]), resolution
     )
     total += share * statistic
     variance += (share * error) ** 2
     weight += share
-  if weight == 0:
-    raise Undefined(f'no cell has more than {_FEWEST} generated images')
   return Estimate(total / weight, float(np.sqrt(variance)) / weight)
 
 
-def _to_nearest(train: np.ndarray, images: np.ndarray) -> np.ndarray:
-  """Distances to the nearest training image."""
+def _to_nearest(
+  images: list[np.ndarray], among: list[np.ndarray]
+) -> list[np.ndarray]:
+  """Distances of the images of each cell to the nearest of others there."""
   # About the mean of the training set, and narrow: float64 takes no longer
   # than float32 and a second look.
-  origin = np.zeros(train.shape[1])
+  origin = np.zeros(among[0].shape[1])
   with jax.enable_x64(True):
-    sets = as_feature_set(images), as_feature_set(train)
+    sets = (list(map(as_feature_set, cells)) for cells in (images, among))
     found = search(*sets, origin=origin, dtype=jnp.float64)
-    return np.sqrt(found.squared[:, 0])
+    return [np.sqrt(cell.squared[:, 0]) for cell in found]
 
 
 def _principal(sets: list[FeatureSet], components: int) -> list[np.ndarray]:

@@ -39,6 +39,7 @@ def sliced_distances(
   *,
   projections: int = PROJECTIONS,
   seed: int = 2020,
+  std_error: bool = True,
 ) -> SlicedDistances:
   r"""Monte-Carlo sliced Wasserstein distances of order 1 and 2, and MIND.
 
@@ -61,6 +62,7 @@ def sliced_distances(
     y: Generated features, ``[m, d]``.
     projections: How many directions.
     seed: Of numpy's ``default_rng``, behind the directions.
+    std_error: Whether to compute the standard errors too.
 
   Returns:
     :class:`SlicedDistances`; lower is better, 0 for equal sets. Biased upwards
@@ -83,25 +85,31 @@ def sliced_distances(
   slopes = None
   for start in range(0, projections, _AT_ONCE):
     block = directions[start : start + _AT_ONCE]
-    places = start < _INFLUENCES
+    places = std_error and start < _INFLUENCES
     sides = [_Side.of(rows, block, x.origin, places) for rows in (x, y)]
     for order, cost in costs.items():
       cost.append(plan.cost(*(side.ordered for side in sides), order))
-    if slopes is None:
+    if places:
       slopes = {order: plan.slopes(*sides, order) for order in costs}
-  found = {}
-  for order, cost in costs.items():
-    cost = np.concatenate(cost)
-    variance = np.var(cost) / len(cost) + sum(
-      np.var(side, ddof=1) / len(side) for side in slopes[order]
+  costs = {order: np.concatenate(cost) for order, cost in costs.items()}
+  one, squared = (float(cost.mean()) for cost in costs.values())
+  root, scale = float(np.sqrt(squared)), 3 * width
+  if not std_error:
+    values = one, root, scale * squared
+    return SlicedDistances(*map(Estimate, values))
+  one_error, squared_error = (
+    float(
+      np.sqrt(
+        np.var(cost) / projections
+        + sum(np.var(side, ddof=1) / len(side) for side in slopes[order])
+      )
     )
-    found[order] = Estimate(float(cost.mean()), float(np.sqrt(variance)))
-  squared, error, _ = found[2]
-  root = np.sqrt(squared)
+    for order, cost in costs.items()
+  )
   return SlicedDistances(
-    found[1],
-    Estimate(float(root), float(error / (2 * root)) if root else 0.0),
-    Estimate(3 * width * squared, 3 * width * error),
+    Estimate(one, one_error),
+    Estimate(root, squared_error / (2 * root) if root else 0.0),
+    Estimate(scale * squared, scale * squared_error),
   )
 
 
@@ -213,7 +221,9 @@ def _in_order(projected, mask):
 
 
 def _distances(c: Comparison) -> SlicedDistances:
-  return sliced_distances(c.reference, c.generated, seed=c.seed)
+  return sliced_distances(
+    c.reference, c.generated, seed=c.seed, std_error=c.bootstrap > 0
+  )
 
 
 def _metric(name: str) -> Metric:

@@ -58,10 +58,29 @@ def test_float64_products_need_no_second_look(random, monkeypatch):
   monkeypatch.delattr(nearest_module, 'look_again')
   with jax.enable_x64(True):
     queries, database = map(as_feature_set, (x[60:61], x[61:]))
-    found = search(queries, database, dtype=jnp.float64)
+    (found,) = search([queries], [database], dtype=jnp.float64)
   expected = cdist(x[60:61], x[61:])
   np.testing.assert_array_equal(found.index, [[expected.argmin()]])
   np.testing.assert_allclose(found.squared, [[expected.min() ** 2]], rtol=1e-12)
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.float64])
+def test_searches_at_once_are_those_of_each(random, dtype):
+  pairs = [
+    [random.standard_normal((count, 5)) for count in counts]
+    for counts in ((40, 30), (1, 70), (90, 1))
+  ]
+  with jax.enable_x64(True):
+    sides = (
+      list(map(as_feature_set, side)) for side in zip(*pairs, strict=True)
+    )
+    found = search(*sides, dtype=dtype)
+  for (queries, database), each in zip(pairs, found, strict=True):
+    distances = cdist(queries, database)
+    np.testing.assert_array_equal(each.index[:, 0], distances.argmin(1))
+    np.testing.assert_allclose(
+      each.squared[:, 0], distances.min(1) ** 2, rtol=1e-6
+    )
 
 
 def test_sets_of_other_counts_share_their_programs(random, compiled):

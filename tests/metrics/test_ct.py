@@ -102,5 +102,5 @@ def test_std_error_is_the_spread_over_draws(random):
 def test_distances_keep_digits_that_float32_lacks():
   train = np.array([[1.0, 0.0], [3.0, 0.0]])
   images = train + np.array([[1e-9, 0.0], [0.0, 0.25]])
-  distances = ct._to_nearest(train, images)
+  (distances,) = ct._to_nearest([images], [train])
   np.testing.assert_allclose(distances, [1e-9, 0.25], rtol=1e-6)

@@ -75,3 +75,13 @@ def test_std_error_is_the_spread_over_draws(random):
   values, errors = np.moveaxis(np.array(pairs), -1, 0)
   ratio = errors.mean(0) / values.std(0, ddof=1)
   assert np.all((ratio > 0.7) & (ratio < 1.6))
+
+
+def test_values_are_the_same_without_errors(random):
+  x, y = random.standard_normal((2, 40, 6))
+  both = sliced_distances(x, y[:30], projections=20)
+  alone = sliced_distances(x, y[:30], projections=20, std_error=False)
+  for one, other in zip(both, alone, strict=True):
+    assert one.std_error > 0
+    assert other.std_error is None
+    assert other.value == pytest.approx(one.value, rel=1e-6)
