@@ -153,7 +153,7 @@ def programs(s: Shapes, n: int, m: int) -> list[Program]:
 def mixtures(s: Shapes, n: int) -> list[Program]:
   """Mixtures of n components, fitted to n images."""
   d, mine, single = WIDTH, n / s.chips, jnp.float32
-  columns = mixture._padded_count(n) + 1
+  columns = mixture.padded_centres(n) + 1
   x, per_column = s.rows(n), s.whole(columns, dtype=single)
   centres = s.whole(columns, d, dtype=single)
   shapes = f'{n} x {d} to {n} x {d}'

@@ -58,7 +58,7 @@ class Fit(NamedTuple):
 def squared_distances_to(
   x: Rows, centres: np.ndarray, shrunk: np.ndarray | None = None
 ) -> jax.Array:
-  """Squared distances ``[n, padded_count(m) + 1]`` float32, laid out as ``x``.
+  """Squared distances float32, ``[n, padded_centres(m) + 1]``, laid as ``x``.
 
   What float32 products cannot tell from zero is zero: a mixture fitted to its
   own centres must see them.
@@ -115,17 +115,25 @@ def negative_log_likelihoods(
   return -host_rows(values, x.mask).astype(np.float64)
 
 
-def padded_count(count: int) -> int:
-  """To how many centres, or rows of a device, so many are padded.
+def padded_rows(count: int) -> int:
+  """To how many rows of a device so many are padded, which costs no time.
 
   Whole thousands: few sizes, and little more memory for their distances.
   """
   return -(-count // 1000) * 1000
 
 
+def padded_centres(count: int) -> int:
+  """To how many centres so many are padded: each takes its time in a sweep."""
+  for size in (125, 250, 500):
+    if count <= size:
+      return size
+  return padded_rows(count)
+
+
 def _pad_centres(centres: np.ndarray) -> np.ndarray:
   count, width = centres.shape
-  padded = np.zeros((padded_count(count) + 1, width), np.float32)
+  padded = np.zeros((padded_centres(count) + 1, width), np.float32)
   padded[:count] = centres
   return padded
 

@@ -18,7 +18,7 @@ from genmed_jax.engine.mixture import (
   Fit,
   fit_log_variances,
   negative_log_likelihoods,
-  padded_count,
+  padded_rows,
   squared_distances_to,
 )
 from genmed_jax.engine.rows import Rows, shard_rows
@@ -196,7 +196,7 @@ def _over(mesh: jax.sharding.Mesh, values: np.ndarray) -> Rows:
   """Lays rows that every process knows over the mesh."""
   share = mesh_lib.local_share(len(values))
   mine = values[share.start : share.stop]
-  return shard_rows(mesh, mine, padded=padded_count)
+  return shard_rows(mesh, mine, padded=padded_rows)
 
 
 def _standardised(sets: list[np.ndarray], over: slice) -> list[np.ndarray]:
