@@ -21,9 +21,8 @@ from genmed_jax.metrics.base import (
 from genmed_jax.statistics.direction import Direction
 from genmed_jax.statistics.intervals import Estimate
 
-# Least over largest eigenvalue, from which on roots are good to 1e-10 of the
-# largest.
-_WELL_CONDITIONED = 1e-12
+# Of a sum of roots of eigenvalues, what their rounding may change of it.
+_LOST = 1e-9
 
 
 class Gaussian(NamedTuple):
@@ -172,9 +171,13 @@ def _nuclear_norm(cross: np.ndarray, is_low_rank: bool) -> float:
   """Sum of the singular values, by roots of a third of the time of an SVD."""
   narrow = cross if len(cross) <= len(cross.T) else cross.T
   squares = _eigenvalues(narrow @ narrow.T)
-  if is_low_rank and squares[0] < _WELL_CONDITIONED * squares[-1]:
-    return scipy.linalg.svdvals(cross).sum()
-  return np.sqrt(np.maximum(squares, 0.0)).sum()
+  roots = np.sqrt(np.maximum(squares, 0.0))
+  if is_low_rank and squares[-1] > 0:
+    rounding = np.finfo(np.float64).eps * squares[-1]
+    lost = rounding / 2 * np.sum(1 / np.maximum(roots, np.sqrt(rounding)))
+    if lost > _LOST * roots.sum():
+      return scipy.linalg.svdvals(cross).sum()
+  return roots.sum()
 
 
 def root_trace(semidefinite: np.ndarray) -> float:
