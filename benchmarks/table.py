@@ -1,9 +1,9 @@
-"""Writes the README's tables out of benchmarks' JSON lines.
+"""Writes the tables of ``docs/benchmarks.md`` out of JSON lines.
 
 python -m benchmarks.table benchmarks/results/*.jsonl
 
 Each file becomes a table between ``<!-- benchmarks NAME -->`` and
-``<!-- end -->`` in the README, NAME being the file's, without its ending.
+``<!-- end -->`` there, NAME being the file's, without its ending.
 """
 
 import collections
@@ -14,21 +14,21 @@ from pathlib import Path
 
 from absl import app
 
-_README = Path(__file__).parent.parent / 'README.md'
+_PAGE = Path(__file__).parent.parent / 'docs' / 'benchmarks.md'
 
 
 def main(argv):
-  """Rewrites the README's tables."""
-  text = _README.read_text()
+  """Rewrites the tables."""
+  text = _PAGE.read_text()
   for path in map(Path, argv[1:]):
     records = [json.loads(line) for line in path.read_text().splitlines()]
     table = _TABLES[records[0]['benchmark']]
     before, start, rest = text.partition(f'<!-- benchmarks {path.stem} -->\n')
     _, end, after = rest.partition('<!-- end -->')
     if not end:
-      raise app.UsageError(f'README.md has no place for {path.stem}')
+      raise app.UsageError(f'docs/benchmarks.md has no place for {path.stem}')
     text = before + start + table(records) + end + after
-  _README.write_text(text)
+  _PAGE.write_text(text)
 
 
 def _statistics(records: list[dict]) -> str:
