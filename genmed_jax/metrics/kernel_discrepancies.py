@@ -113,22 +113,30 @@ def _of_parts(
   over all pairs; else each is a pass over its own.
   """
   bandwidth = median_distance(x, seed=seed)
-  chosen = Subsets((x.count, y.count), tuple(map(np.stack, places)))
-  sizes = tuple(side.shape[1] for side in chosen.chosen)
+  chosen = Subsets((x.count, y.count), tuple(places))
+  # Of whole subjects, so not all alike.
+  sizes = [tuple(map(len, part)) for part in zip(*chosen.chosen, strict=True)]
   if chosen.are_dense:
     passes = [weighted_mmd(x, y, _kernels(chosen.weights()), bandwidth or 1.0)]
   else:
-    whole = _kernels(everyone(*sizes))
     passes = (
-      weighted_mmd(x.pick(i), y.pick(j), whole, bandwidth or 1.0)
+      weighted_mmd(
+        x.pick(i),
+        y.pick(j),
+        _kernels(everyone(len(i), len(j))),
+        bandwidth or 1.0,
+      )
       for i, j in zip(*chosen.chosen, strict=True)
     )
-  found = []
-  for kernels in passes:
-    for column in range(len(kernels[0].value)):
-      one = [Columns(*(v[column : column + 1] for v in k)) for k in kernels]
-      found.append(_of_columns(one[0], *one, *sizes, bandwidth))
-  return found
+  columns = (
+    [Columns(*(v[column : column + 1] for v in k)) for k in kernels]
+    for kernels in passes
+    for column in range(len(kernels[0].value))
+  )
+  return [
+    _of_columns(one[0], *one, *counts, bandwidth)
+    for one, counts in zip(columns, sizes, strict=True)
+  ]
 
 
 def _kernels(weights) -> list[Weighted]:

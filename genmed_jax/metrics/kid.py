@@ -1,5 +1,6 @@
 """Kernel Inception Distance: a mean over random subsets."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,11 +76,11 @@ class Subsets(NamedTuple):
 
   Attributes:
     sizes: Images in each set.
-    chosen: Places among those that count, each ``[subsets, size]``.
+    chosen: Of each set, places among those that count, subset by subset.
   """
 
   sizes: tuple[int, int]
-  chosen: tuple[np.ndarray, np.ndarray]
+  chosen: tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
 
   @classmethod
   def draw(
@@ -95,26 +96,27 @@ class Subsets(NamedTuple):
       [random.choice(count, size, replace=False) for count in sizes]
       for _ in range(subsets)
     ]
-    return cls(sizes, tuple(np.stack(d) for d in zip(*draws, strict=True)))
+    return cls(sizes, tuple(zip(*draws, strict=True)))
 
   @property
   def are_whole(self) -> bool:
     """Whether a subset has all images of both sets."""
-    return {*self.sizes} == {self.chosen[0].shape[1]}
+    return {*self.sizes} == {len(self.chosen[0][0])}
 
   @property
   def are_dense(self) -> bool:
     """Whether one pass over all pairs is less work than one a subset."""
     n, m = self.sizes
-    subsets, size = self.chosen[0].shape
-    return n * n / 2 + m * m / 2 + n * m <= 2 * subsets * size * size
+    pairs = sum(len(places) ** 2 for side in self.chosen for places in side)
+    return n * n / 2 + m * m / 2 + n * m <= pairs
 
   def weights(self) -> list[np.ndarray]:
     """All subsets as 0/1 weights, ``[n, subsets]`` and ``[m, subsets]``."""
     weights = []
     for count, chosen in zip(self.sizes, self.chosen, strict=True):
       columns = np.zeros((count, len(chosen)), np.float32)
-      columns[chosen, np.arange(len(chosen))[:, None]] = 1.0
+      for column, places in enumerate(chosen):
+        columns[places, column] = 1.0
       weights.append(columns)
     return weights
 

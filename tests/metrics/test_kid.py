@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import scipy.spatial
 
+from genmed_jax import metrics
+from genmed_jax.engine.local_features import LocalFeatures
+from genmed_jax.engine.mesh import data_mesh
 from genmed_jax.engine.rows import shard_rows
-from genmed_jax.metrics import gaussian_mmd, polynomial_mmd
+from genmed_jax.metrics import gaussian_mmd, polynomial_mmd, splits
 from genmed_jax.metrics.kernel_discrepancies import all_discrepancies
 from genmed_jax.metrics.kid import kid
 from tests import references
@@ -70,6 +73,27 @@ def test_all_at_once_equal_each_alone(random, monkeypatch, n, m, subsets):
   )
   for together, expected in zip(found[:3], alone, strict=True):
     np.testing.assert_allclose(together[:2], expected[:2], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('n', 'largest'), [(61, 30), (400, 20)], ids=['one pass', 'part by part']
+)
+def test_parts_of_whole_subjects_are_as_each_alone(
+  random, monkeypatch, n, largest
+):
+  """Subjects of four images leave parts of unlike sizes."""
+  monkeypatch.setattr(splits, 'SPLITS', 3)
+  monkeypatch.setattr(splits, '_LARGEST_PART', largest)
+  x, y = (
+    LocalFeatures(data_mesh(), side, subjects=np.arange(n) // 4)
+    for side in features(random, n, n)
+  )
+  parts = np.ravel(splits.parts(metrics.Comparison(x, y)))
+  assert n > 61 or len({part.counts for part in parts}) > 1
+  for part in parts:
+    alone = polynomial_mmd(part.reference.to_host(), part.generated.to_host())
+    found = metrics.METRICS['mmd_poly'].measure(part)
+    assert found.value == pytest.approx(alone.value, rel=1e-4, abs=1e-7)
 
 
 def test_bandwidth_is_the_median_distance_of_real_images(random):

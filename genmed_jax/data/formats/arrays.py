@@ -16,8 +16,9 @@ from genmed_jax.errors import UsageError
 
 SUFFIXES = ('.npz', '.npy')
 
-# What is read of a .npz, beside columns of strings.
+# What is read of a .npz, beside columns of labels.
 _KNOWN = ('images', 'masks', 'features', *OUTPUTS)
+_LABELS = 'Uiub'  # Strings and whole numbers.
 # Beyond this the cube of a product of features, as the KID takes it,
 # overflows.
 _LARGEST = 1e30
@@ -136,7 +137,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _reads(archive, key: str) -> bool:
-  """Whether an array is known by name, or a column of strings."""
+  """Whether an array is known by name, or may be a column of labels."""
   if key in _KNOWN:
     return True
   if f'{key}.npy' not in archive.zip.namelist():
@@ -144,16 +145,16 @@ def _reads(archive, key: str) -> bool:
   with archive.zip.open(f'{key}.npy') as file:
     if np.lib.format.read_magic(file) != (1, 0):
       return False  # No plain array.
-    _, _, dtype = np.lib.format.read_array_header_1_0(file)
-  return dtype.kind == 'U'
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+  return len(shape) == 1 and dtype.kind in _LABELS
 
 
 def _labels(arrays: dict[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
-  """Arrays of n strings, each a column."""
+  """Arrays of n strings or whole numbers, each a column of strings."""
   return {
-    key: values
+    key: values.astype(str)
     for key, values in arrays.items()
-    if values.dtype.kind == 'U' and values.shape == (n,)
+    if values.dtype.kind in _LABELS and values.shape == (n,)
   }
 
 

@@ -178,10 +178,17 @@ def test_other_arrays_in_the_file_are_let_be(tmp_path):
 
 def test_masks_and_columns_in_an_archive(tmp_path, images):
   path = tmp_path / 'set.npz'
-  columns = {'subject': np.array(list('aabbcc')), 'age': np.arange(6)}
+  columns = {
+    'subject': np.array(list('aabbcc')),
+    'class': np.arange(6) // 2,
+    'dose': np.linspace(0, 1, 6),
+  }
   np.savez(path, images=images, masks=images > 99, **columns)
   source = open_source(str(path))
-  assert list(source.labels) == ['subject']
+  assert {name: list(each) for name, each in source.labels.items()} == {
+    'subject': list('aabbcc'),
+    'class': list('001122'),
+  }
   np.testing.assert_array_equal(source.read_mask(2), images[2] > 99)
   np.savez(path, images=images, masks=images[:, :3])
   with pytest.raises(ValueError, match=r'masks must be integers \[6, 8, 9\]'):
