@@ -13,60 +13,42 @@ import warnings
 from absl import app, flags
 import numpy as np
 
-from benchmarks import measure
-from benchmarks.draws import comparison, draws
-from benchmarks.laws import SHAPES, WIDTH
+from benchmarks.draws import comparison, draws, write
+from benchmarks.laws import SHAPES
 from genmed_jax import metrics
-from genmed_jax.metrics.base import FEATURES
 
 LAWS = [f'{shape}/{kind}' for shape in SHAPES for kind in ('equal', 'other')]
 
 _COUNTS = flags.DEFINE_list('counts', ['200', '50', '1000'], 'Images in a set.')
 _LAWS = flags.DEFINE_list('laws', LAWS, 'Laws, and whether both sets share it.')
-_METRICS = flags.DEFINE_list('metrics', ['all'], 'Names of metrics.')
 _MEANS = flags.DEFINE_integer('means', 2000, 'Pairs behind the true mean.')
 _REPEATS = flags.DEFINE_list(
   'repeats', ['500', '200', '200'], 'Pairs whose intervals are looked at.'
 )
-_DRAWS = flags.DEFINE_string(
-  'draws', 'coverage_draws.jsonl', 'File that each pair is appended to.'
-)
-_OUTPUT = flags.DEFINE_string('output', None, 'JSON lines are appended here.')
 
 
 def main(_):
   """Draws what is missing of what the flags ask for, then counts."""
   warnings.simplefilter('ignore')
-  chosen = [
-    name
-    for name in metrics.select(_METRICS.value)
-    if metrics.METRICS[name].reads == FEATURES
-  ]
-  for count, repeats in zip(_COUNTS.value, _REPEATS.value, strict=True):
+  for count, repeats in zip(
+    map(int, _COUNTS.value), map(int, _REPEATS.value), strict=True
+  ):
     for law in _LAWS.value:
-      key = {'law': law, 'n': int(count)}
-      sizes = {'interval': int(repeats), 'mean': _MEANS.value}
-      found = {
-        kind: draws(
-          _DRAWS.value,
-          key | {'kind': kind, 'metrics': ','.join(chosen)},
+      key = {'law': law, 'n': count}
+      scores, means = (
+        draws(
+          key | {'kind': kind},
           size,
-          functools.partial(_scores, chosen, law, int(count), kind),
+          functools.partial(_scores, law, count, kind),
         )
-        for kind, size in sizes.items()
-      }
-      covered = {
-        name: _coverage(
-          *([x[name] for x in found[kind]] for kind in ('mean', 'interval'))
-        )
-        for name in chosen
-      }
-      record = {'benchmark': 'coverage', **key, 'd': WIDTH, 'metrics': covered}
-      measure.write(_OUTPUT.value, record)
+        for kind, size in (('interval', repeats), ('mean', _MEANS.value))
+      )
+      covered = {name: _coverage(means[name], scores[name]) for name in scores}
+      write('coverage', key, covered)
 
 
 def _scores(
-  names: list[str], law: str, count: int, kind: str, seed: int
+  law: str, count: int, kind: str, names: list[str], seed: int
 ) -> dict[str, list]:
   """Value, and with ``kind`` ``'interval'`` error and bounds, of one pair."""
   shape, which = law.split('/')

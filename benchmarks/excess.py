@@ -13,50 +13,30 @@ import warnings
 from absl import app, flags
 import numpy as np
 
-from benchmarks import measure
-from benchmarks.draws import comparison, draws
-from benchmarks.laws import SHAPES, WIDTH
-from genmed_jax import metrics
-from genmed_jax.metrics.base import FEATURES
+from benchmarks.draws import comparison, draws, write
+from benchmarks.laws import SHAPES
 from genmed_jax.metrics.registry import floor
 
 _LAWS = flags.DEFINE_list('laws', [*SHAPES], 'Names of laws.')
 _SIZES = flags.DEFINE_list(
   'sizes', ['60:60', '200:60', '200:200', '1000:200'], 'Real and generated.'
 )
-_METRICS = flags.DEFINE_list('metrics', ['all'], 'Names of metrics.')
 _PAIRS = flags.DEFINE_integer('pairs', 200, 'Of sets, of each law and size.')
-_DRAWS = flags.DEFINE_string(
-  'draws', 'excess_draws.jsonl', 'File that each pair is appended to.'
-)
-_OUTPUT = flags.DEFINE_string('output', None, 'JSON lines are appended here.')
 
 
 def main(_):
   """Draws what is missing of what the flags ask for, then counts."""
   warnings.simplefilter('ignore')
-  chosen = [
-    name
-    for name in metrics.select(_METRICS.value)
-    if metrics.METRICS[name].reads == FEATURES
-  ]
   for sizes in _SIZES.value:
     for law in _LAWS.value:
       key = {'law': law, 'sizes': sizes}
-      found = draws(
-        _DRAWS.value,
-        key | {'metrics': ','.join(chosen)},
-        _PAIRS.value,
-        functools.partial(_excess, chosen, law, sizes),
-      )
-      shares = {
-        name: _shares([each[name] for each in found]) for name in chosen
-      }
-      record = {'benchmark': 'excess', **key, 'd': WIDTH, 'metrics': shares}
-      measure.write(_OUTPUT.value, record)
+      excess = functools.partial(_excess, law, sizes)
+      found = draws(key, _PAIRS.value, excess)
+      shares = {name: _shares(values) for name, values in found.items()}
+      write('excess', key, shares)
 
 
-def _excess(names: list[str], law: str, sizes: str, seed: int) -> dict:
+def _excess(law: str, sizes: str, names: list[str], seed: int) -> dict:
   """Excess of each metric between two sets of one law."""
   n, m = map(int, sizes.split(':'))
   random = np.random.default_rng([[*SHAPES].index(law), n, m, seed])
