@@ -84,7 +84,9 @@ def scored(folder):
   features = np.float32(random.standard_normal((2, 41, 12)))
   images = np.uint8(random.integers(0, 255, (2, 13, 16, 16)))
   given = {'bootstrap': 0, 'cache_dir': folder}
-  found = genmed_jax.score(*features, metrics='fd,coverage', **given).rows
+  found = genmed_jax.score(
+    *features, metrics='fd,coverage,authpct', **given
+  ).rows
   evaluator = genmed_jax.Evaluator(
     images[0], features='inception_v3_random:64', metrics='fd,kid', **given
   )
